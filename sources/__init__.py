@@ -1,0 +1,1 @@
+"""Sources of executions: one folder a provider, HTTP in, typed rows out."""

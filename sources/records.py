@@ -37,6 +37,7 @@ __all__ = [
     "Response",
     "Run",
     "Snapshot",
+    "Sourced",
     "Status",
     "StatusChange",
     "TokenUsage",
@@ -122,11 +123,15 @@ class Record(msgspec.Struct, kw_only=True, gc=False):
     MODE: ClassVar[Mode]
     KEY: ClassVar[Sequence[str]]
 
+
+class Sourced(Record, kw_only=True):
+    """A row that comes from one provider and one connection to it."""
+
     provider: Annotated[str, "discuro, unstract or torale"]
     connection: Annotated[str, "The configured account or API deployment"]
 
 
-class Snapshot(Record, kw_only=True):
+class Snapshot(Sourced, kw_only=True):
     """A row of a table that is replaced as a whole for each re-read execution."""
 
     MODE: ClassVar[Mode] = Mode.SNAPSHOT
@@ -138,13 +143,13 @@ class Snapshot(Record, kw_only=True):
     ] = None
 
 
-class Entity(Record, kw_only=True):
+class Entity(Sourced, kw_only=True):
     """A row of a table in which the newest row of a key wins."""
 
     MODE: ClassVar[Mode] = Mode.ENTITY
 
 
-class Ledger(Record, kw_only=True):
+class Ledger(Sourced, kw_only=True):
     """A row of a table that only grows."""
 
     MODE: ClassVar[Mode] = Mode.LEDGER
@@ -289,9 +294,7 @@ class TokenUsage(Snapshot, kw_only=True):
     spent_by_execution_id: Annotated[
         str | None, "The earlier execution that spent these tokens, if another"
     ] = None
-    is_counted: Annotated[
-        bool, "Whether sums count this row, so that each token counts once"
-    ]
+    is_counted: Annotated[bool, "Whether sums count this row: each token counts once"]
 
 
 class GroundingSource(Snapshot, kw_only=True):
@@ -390,9 +393,10 @@ class Workflow(Entity, kw_only=True):
     observed_at: Annotated[datetime, "When the response that last changed it came"]
 
 
-class ModelPrice(Entity, kw_only=True):
+class ModelPrice(Record, kw_only=True):
     """One row per model vendor, model and first day of a price: unit prices."""
 
+    MODE: ClassVar[Mode] = Mode.ENTITY
     TABLE: ClassVar[str] = "model_prices"
     KEY: ClassVar[Sequence[str]] = ("model_provider", "model", "valid_from")
 
@@ -474,9 +478,10 @@ class LoadReject(Ledger, kw_only=True):
     first_seen_at: Annotated[datetime, "When that response came"]
 
 
-class Run(Ledger, kw_only=True):
+class Run(Record, kw_only=True):
     """One row per run of a command that wrote the store."""
 
+    MODE: ClassVar[Mode] = Mode.LEDGER
     TABLE: ClassVar[str] = "runs"
     KEY: ClassVar[Sequence[str]] = ("run_id",)
 
@@ -491,9 +496,10 @@ class Run(Ledger, kw_only=True):
     error: Annotated[str | None, "What failed, in words"] = None
 
 
-class CheckResult(Ledger, kw_only=True):
+class CheckResult(Record, kw_only=True):
     """One row per outcome of a check."""
 
+    MODE: ClassVar[Mode] = Mode.LEDGER
     TABLE: ClassVar[str] = "check_results"
     KEY: ClassVar[Sequence[str]] = ("run_id", "check_name")
 
