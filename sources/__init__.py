@@ -1,1 +1,40 @@
-"""Sources of executions: one folder a provider, HTTP in, typed rows out."""
+"""Sources of executions: one folder a provider, HTTP in, typed rows out.
+
+To add a provider, add a folder here with these names, and nothing else:
+
+``settings.py``   ``Settings``: a msgspec Struct, one field a key of the
+                  configuration, with its meaning; ``api_key`` without a default.
+``client.py``     the endpoints: ask, keep the answer by the callable that is given,
+                  then raise what ``sources.http.failure`` makes of it.
+``normalize.py``  ``VERSION``, ``observe(response)`` and ``records(response,
+                  winners)``: pure functions, see ``sources.observations``.
+``collect.py``    ``collect(settings, journal, seen, …)`` reads what is due into the
+                  journal; ``check(settings)`` tests key and address for ``doctor``.
+``__init__.py``   the ``@dlt.source`` for a script of one's own.
+``twin.py``       ``demo(now)``: a small server that behaves as the provider does.
+``recordings/``   responses as documented and as observed: the contract tests run
+                  every law over them.
+``README.md``     configuration, tables, and what the provider's servers really do.
+
+Discovery, loading, the contract tests and the demo find the folder by its
+``normalize.py``.
+"""
+
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+
+__all__ = ["part", "providers"]
+
+
+@cache
+def providers() -> tuple[str, ...]:
+    """Return the names of all providers, without importing any of them."""
+    here = Path(__file__).parent
+    return tuple(sorted(path.parent.name for path in here.glob("*/normalize.py")))
+
+
+def part(provider: str, name: str) -> ModuleType:
+    """Return one module of a provider's folder, such as ``normalize``."""
+    return import_module(f"sources.{provider}.{name}")

@@ -1,0 +1,306 @@
+"""The command line: ``execledger``.
+
+Messages for people go to stderr, results to stdout. Exit codes: 2 usage or
+configuration, 3 another run holds the lock, 1 loaded but a provider failed, 0 all
+well. What is slow to import is imported inside the commands that need it.
+"""
+
+import sys
+from datetime import datetime
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Literal
+
+import click
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from pipelines.store import Home
+
+__all__ = ["main"]
+
+_home = click.option(
+    "--home",
+    metavar="DIR",
+    help="Where store and journal are (else EXECLEDGER_HOME, else ./.execledger).",
+)
+_json = click.option("--json", "as_json", is_flag=True, help="Answer for programs.")
+_wait = click.option(
+    "--wait", is_flag=True, help="Wait while another run holds the lock."
+)
+
+_FOR_EVER = float("inf")
+
+
+def main() -> None:
+    """Run a command and exit with its code; errors made on purpose are one line."""
+    from sources.errors import ConfigurationError, ExecledgerError, StoreLocked
+
+    try:
+        sys.exit(cli(standalone_mode=False) or 0)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        _say(
+            "Interrupted. What was received is in the journal; the store is as it was."
+        )
+        sys.exit(130)
+    except ExecledgerError as error:
+        _say(str(error))
+        if isinstance(error, ConfigurationError):
+            sys.exit(2)
+        sys.exit(3 if isinstance(error, StoreLocked) else 1)
+
+
+def _say(text: str) -> None:
+    click.echo(f"execledger: {text}", err=True)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(version("execledger"), prog_name="execledger")
+def cli() -> None:
+    """Every execution of your hosted AI workflows in one DuckDB store.
+
+    Start with "execledger demo", which needs no key.
+    """
+
+
+class _Time(click.ParamType[datetime]):
+    """A date or a time in UTC."""
+
+    name = "time"
+
+    def convert(
+        self,
+        value: str | datetime,
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> datetime:
+        from sources.values import MisfitError, timestamp
+
+        if isinstance(value, datetime):
+            return value
+        try:
+            is_date = len(value) == len("2026-01-31")
+            return timestamp(f"{value}T00:00" if is_date else value)
+        except MisfitError:
+            self.fail(f"{value!r} is no date or time, such as 2026-01-31", param, ctx)
+
+
+@cli.command()
+def init() -> None:
+    """Write templates of configuration and secrets, and say what to fill in."""
+    from pipelines.templates import write_templates
+
+    for path, is_new in write_templates():
+        click.echo(f"{'wrote' if is_new else 'kept '} {path}")
+    click.echo(
+        "\nFill in the key below [sources.torale] in .dlt/secrets.toml (or set "
+        "SOURCES__TORALE__API_KEY),\nthen: execledger doctor && execledger load"
+    )
+
+
+@cli.command()
+@_home
+def demo(home: str | None) -> int:
+    """Load twice from small servers on this machine; no key, no network."""
+    import os
+
+    from rich.console import Console
+
+    from pipelines.config import find_home
+    from pipelines.demo import run_demo, show
+    from pipelines.terminal import watched
+
+    chosen = home or os.environ.get("EXECLEDGER_HOME") or ".execledger-demo"
+    with watched() as watch:
+        result = run_demo(find_home(chosen), watch)
+    show(result, Console())
+    return 1 if result.differences else 0
+
+
+@cli.command()
+@click.argument("providers", nargs=-1)
+@_home
+@click.option("--since", type=_Time(), help="Read again what started from then on.")
+@click.option("--until", type=_Time(), help="With --since: what started until then.")
+@click.option("--dry-run", is_flag=True, help="Say what would be read; read nothing.")
+@_wait
+@_json
+def load(
+    providers: tuple[str, ...],
+    home: str | None,
+    since: datetime | None,
+    until: datetime | None,
+    *,
+    dry_run: bool,
+    wait: bool,
+    as_json: bool,
+) -> int:
+    """Collect what is due of all PROVIDERS that have a key, and load it.
+
+    One atomic step: the store is as it was, or holds all of it. A provider that
+    fails keeps no other's data from loading.
+    """
+    from pipelines.config import accounts, find_home, quiet_dlt
+    from pipelines.load import load as run_load
+    from pipelines.load import planned
+    from pipelines.terminal import summary, watched
+    from sources.provider import Window
+
+    quiet_dlt()
+    if until and not since:
+        raise click.UsageError("--until needs --since.")
+    chosen = find_home(home)
+    _refuse_new_home(home, chosen)
+    window = Window(since, until)
+    found = accounts(providers)
+    if dry_run:
+        click.echo("\n".join(planned(chosen, found, window)))
+        return 0
+    with watched() as watch:
+        wait_s = _FOR_EVER if wait else 0
+        report = run_load(chosen, found, window=window, watch=watch, wait_s=wait_s)
+    if as_json:
+        _print_json(report)
+    else:
+        click.echo(summary(report), err=True)
+    return 0 if report.outcome == "ok" else 1
+
+
+def _refuse_new_home(said: str | None, chosen: "Home") -> None:
+    """A job in the wrong folder would fill an empty store in silence."""
+    from pipelines.config import is_default_home
+
+    is_new = not chosen.published.exists() and not chosen.journal.exists()
+    if is_new and is_default_home(said) and not sys.stdin.isatty():
+        raise click.UsageError(
+            f"There is no store in {chosen.path}, and this is no terminal. "
+            "Say --home DIR or set EXECLEDGER_HOME to start one."
+        )
+
+
+@cli.command()
+@_home
+@_json
+def status(home: str | None, *, as_json: bool) -> None:
+    """Say how things stand: the last run, open executions, what waits, what is lost."""
+    from pipelines.config import find_home
+    from pipelines.status import status as read_status
+    from pipelines.status import told
+
+    found = read_status(find_home(home))
+    if as_json:
+        _print_json(found)
+    else:
+        click.echo(told(found))
+
+
+@cli.command()
+@_home
+@_wait
+@_json
+def replay(home: str | None, *, wait: bool, as_json: bool) -> None:
+    """Rebuild every normalized table from the raw responses; asks no provider."""
+    from pipelines.config import find_home, quiet_dlt
+    from pipelines.replay import replay as run_replay
+
+    quiet_dlt()
+    result = run_replay(find_home(home), wait_s=_FOR_EVER if wait else 0)
+    if as_json:
+        _print_json(result)
+        return
+    kept = f"; {result.kept} kept as they were, their bodies are pruned"
+    click.echo(
+        f"Rebuilt {result.executions} executions from {result.responses} responses"
+        f"{kept if result.kept else ''}.",
+        err=True,
+    )
+
+
+@cli.command()
+@_home
+@_json
+def tables(home: str | None, *, as_json: bool) -> None:
+    """List tables and views with their comments and row counts."""
+    from pipelines.config import find_home
+    from pipelines.query import Result
+    from pipelines.query import tables as list_tables
+    from pipelines.terminal import as_table
+
+    found = list_tables(find_home(home))
+    if as_json:
+        _print_json(found)
+        return
+    rows = [(info.name, info.rows, info.comment) for info in found]
+    _console().print(as_table(Result(["name", "rows", "what one row is"], rows)))
+
+
+@cli.command()
+@click.argument("sql")
+@_home
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "csv", "json", "parquet"]),
+    default="table",
+    show_default=True,
+    help="How to write the rows.",
+)
+def query(
+    sql: str, home: str | None, form: Literal["table", "csv", "json", "parquet"]
+) -> None:
+    """Run SQL on the store, read-only; "-" reads it from standard input."""
+    from pipelines.config import find_home
+    from pipelines.query import rows_of, written
+
+    text = sys.stdin.read() if sql == "-" else sql
+    if form == "parquet" and sys.stdout.isatty():
+        raise click.UsageError("Parquet is no text: send it to a file, > rows.parquet")
+    if form != "table":
+        rows = written(find_home(home), text, form)
+        sys.stdout.buffer.write(rows)
+        return
+    from pipelines.terminal import as_table
+
+    _console().print(as_table(rows_of(find_home(home), text)))
+
+
+@cli.command()
+@click.argument("providers", nargs=-1)
+@_home
+@_json
+def doctor(providers: tuple[str, ...], home: str | None, *, as_json: bool) -> int:
+    """Test configuration, keys and connectivity; says how to mend each fault."""
+    from pipelines.config import find_home, quiet_dlt
+    from pipelines.doctor import examine
+
+    quiet_dlt()
+    findings = examine(find_home(home), providers)
+    if as_json:
+        _print_json(findings)
+    for finding in () if as_json else findings:
+        sign = (
+            click.style("ok  ", "green")
+            if finding.is_ok
+            else click.style("FAIL", "red")
+        )
+        click.echo(f"{sign} {finding.subject}: {finding.message}")
+    return 0 if all(finding.is_ok for finding in findings) else 1
+
+
+def _print_json(value: object) -> None:
+    import msgspec
+
+    encoded = msgspec.json.encode(value)
+    click.echo(msgspec.json.format(encoded, indent=2).decode())
+
+
+def _console() -> "Console":
+    from rich.console import Console
+
+    console = Console()
+    if not console.is_terminal:  # a pipe has no width: cut nothing
+        console = Console(width=10_000)
+    return console

@@ -1,0 +1,183 @@
+"""The whole path on this machine: twins on loopback, two loads, and what came of it."""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from datetime import UTC, datetime
+
+import duckdb
+import msgspec
+from rich.console import Console
+
+from pipelines.config import Account
+from pipelines.load import Report, Watch, load
+from pipelines.query import Result
+from pipelines.store import Home, read_only
+from pipelines.terminal import as_table
+from sources import part, providers
+from sources.errors import ConfigurationError
+from sources.loopback import Twin, serve
+from sources.provider import Window, settings_from
+
+__all__ = ["Demo", "run_demo", "show"]
+
+_MARK = "this-is-a-demo"
+"""A file by which a home is known to be a demo's, and may be started anew."""
+
+
+class Demo(msgspec.Struct, kw_only=True):
+    """What a demo came to; ``differences`` between store and twins are in words."""
+
+    home: Home
+    before: Report
+    after: Report
+    differences: list[str]
+
+
+def run_demo(home: Home, watch: Watch) -> Demo:
+    """Load twice from the twins of all providers; time passes in between."""
+    _start_anew(home)
+    with ExitStack() as stack:
+        twins: dict[str, Twin] = {}
+        accounts: list[Account] = []
+        for name in providers():
+            twins[name] = part(name, "twin").demo(datetime.now(UTC))
+            url = stack.enter_context(serve(twins[name].app))
+            accounts.append(_account(name, twins[name].settings(url)))
+        before = load(home, accounts, window=Window(), watch=watch)
+        for twin in twins.values():
+            twin.pass_time()
+        after = load(home, accounts, window=Window(), watch=watch)
+    with read_only(home) as con:
+        differences = [
+            difference
+            for name, twin in twins.items()
+            for difference in _differences(con, name, twin.ledger())
+        ]
+    return Demo(home=home, before=before, after=after, differences=differences)
+
+
+def _account(provider: str, given: Mapping[str, object]) -> Account:
+    kind = part(provider, "settings").Settings
+    quick = {"requests_per_second": 1_000, **given}
+    return Account(provider, "default", settings_from(kind, quick, provider))
+
+
+def _start_anew(home: Home) -> None:
+    """Remove what an earlier demo left; refuse a home that holds anything else."""
+    mark = home.path / _MARK
+    files = (home.published, home.journal)
+    if any(file.exists() for file in files) and not mark.exists():
+        raise ConfigurationError(
+            f"{home.path} holds data that is no demo's. Say another --home."
+        )
+    home.create()
+    mark.touch()
+    for file in files:
+        for path in home.path.glob(f"{file.name}*"):
+            path.unlink()
+
+
+def _differences(
+    con: duckdb.DuckDBPyConnection,
+    provider: str,
+    ledger: Mapping[tuple[str, str], Mapping[str, object]],
+) -> Iterator[str]:
+    """Yield in words where the store is not what the twin handed out last."""
+    held = {
+        (scope, execution_id): (status, sources, result)
+        for scope, execution_id, status, sources, result in con.execute(
+            _HELD, [provider]
+        ).fetchall()
+    }
+    for key in sorted(held.keys() ^ ledger.keys()):
+        where = "the store" if key in held else "the twin"
+        yield f"{provider} {'/'.join(key)} is only in {where}"
+    for key in sorted(held.keys() & ledger.keys()):
+        status, sources, result = held[key]
+        handed = ledger[key]
+        if status != handed.get("status"):
+            yield f"{provider} {'/'.join(key)}: status {status}"
+        if sources != len(_list(handed.get("grounding_sources"))):
+            yield f"{provider} {'/'.join(key)}: {sources} sources"
+        if (json.loads(result) if result else None) != handed.get("result"):
+            yield f"{provider} {'/'.join(key)}: another result"
+
+
+def _list(value: object) -> list[object]:
+    return value if isinstance(value, list) else []
+
+
+_HELD = """
+    select e.scope, e.execution_id, e.provider_status,
+        (select count(*) from execledger.grounding_sources s
+            where s.execution_key = e.execution_key),
+        (select coalesce(cast(o.value as varchar), to_json(o.value_text))
+            from execledger.outputs o
+            where o.execution_key = e.execution_key and o.name = 'result')
+    from execledger.executions e where e.provider = ?
+"""
+
+_SECTIONS = {
+    "Executions by status": """
+        select provider, status, count(*) as executions,
+            count(*) filter (where condition_met) as condition_met
+        from execledger.executions
+        group by provider, status order by provider, executions desc
+    """,
+    "The newest answers, and what they rest on": """
+        select day, workflow_name as workflow, left(answer, 60) as answer,
+            count(*) as sources, min(domain) as 'one of them'
+        from marts.answer_sources where answer is not null
+        group by execution_key, day, workflow_name, answer
+        order by day desc, execution_key desc limit 5
+    """,
+    "The slowest": """
+        select workflow_name as workflow, status,
+            round(duration_ms / 1000, 1) as seconds, started_at
+        from marts.slowest_executions order by duration_ms desc limit 5
+    """,
+    "Why executions failed": """
+        select left(message, 70) as error, count(*) as times, max(day) as 'last on'
+        from execledger.errors inner join execledger.executions using (execution_key)
+        group by message order by times desc limit 5
+    """,
+    "What changed between the two loads": """
+        select last.provider_status as now, before.provider_status as before,
+            count(*) as executions
+        from execledger.status_history last
+        left join execledger.status_history before
+            on last.execution_key = before.execution_key
+            and before.observed_at < last.observed_at
+        where last.observed_at >= ?
+        group by last.provider_status, before.provider_status
+        order by executions desc
+    """,
+}
+"""What the demo shows of the store; ``?`` is when the second load began."""
+
+
+def show(demo: Demo, console: Console) -> None:
+    """Print what a person wants to see of a demo."""
+    with read_only(demo.home) as con:
+        for title, sql in _SECTIONS.items():
+            values = [demo.after.started_at] if "?" in sql else []
+            cursor = con.execute(sql, values)
+            names = [column[0] for column in cursor.description or ()]
+            console.print(as_table(Result(names, cursor.fetchall()), title))
+    for difference in demo.differences:
+        console.print(f"The store differs: {difference}", style="red", markup=False)
+    if not demo.differences:
+        console.print("The store equals what the twins handed out.", style="green")
+    console.print(_next_steps(demo.home), markup=False, soft_wrap=True)
+
+
+def _next_steps(home: Home) -> str:
+    where = f"--home {home.path}"
+    return f"""
+The store is {home.published}. Try next:
+  execledger tables {where}
+  execledger query {where} "from marts.answer_sources limit 5"
+  execledger query {where} --format csv "from marts.slowest_executions limit 5"
+  execledger init        then fill in a real key, and: execledger load
+"""

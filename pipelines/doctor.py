@@ -1,0 +1,86 @@
+"""Whether configuration, keys, connections and the home are as they should be."""
+
+import asyncio
+import stat
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+
+from pipelines.config import Account, accounts
+from pipelines.store import Home, read_only
+from sources import part
+from sources.errors import ExecledgerError
+from sources.journal import Journal
+
+__all__ = ["Finding", "examine"]
+
+_SECRETS = Path(".dlt") / "secrets.toml"
+_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+
+
+class Finding(msgspec.Struct):
+    """What was looked at, whether it is well, and how to mend it."""
+
+    subject: str
+    is_ok: bool
+    message: str
+
+
+def _well(subject: str, message: str) -> Finding:
+    return Finding(subject, is_ok=True, message=message)
+
+
+def _fault(subject: str, message: str) -> Finding:
+    return Finding(subject, is_ok=False, message=message)
+
+
+def examine(home: Home, selected: Sequence[str] = ()) -> list[Finding]:
+    """Return what was found; nothing is consumed at any provider, nothing changed."""
+    found = [*_files(home)]
+    try:
+        known = accounts(selected)
+    except ExecledgerError as error:
+        return [_fault("configuration", str(error)), *found]
+    return [asyncio.run(_account(account)) for account in known] + found
+
+
+async def _account(account: Account) -> Finding:
+    try:
+        said = await part(account.provider, "collect").check(account.settings)
+    except ExecledgerError as error:
+        return _fault(account.name, str(error))
+    return _well(account.name, f"{account.settings.base_url} answers: {said}")
+
+
+def _files(home: Home) -> Iterator[Finding]:
+    if _SECRETS.exists() and _SECRETS.stat().st_mode & _OTHERS:
+        mend = f"others can read it: chmod 600 {_SECRETS}"
+        yield _fault(str(_SECRETS), mend)
+    if home.journal.exists():
+        yield _tried("journal", lambda: _waiting(home))
+    if home.published.exists():
+        yield _tried("store", lambda: _executions(home))
+    else:
+        path = home.published
+        yield _well("store", f'{path} comes with the first "execledger load"')
+
+
+def _tried(subject: str, look: Callable[[], str]) -> Finding:
+    try:
+        return _well(subject, look())
+    except ExecledgerError as error:
+        return _fault(subject, str(error))
+
+
+def _waiting(home: Home) -> str:
+    with Journal(home.journal) as journal:
+        waiting = sum(journal.counts().values())
+    return f"{home.journal}, {waiting:,} responses wait for the next load"
+
+
+def _executions(home: Home) -> str:
+    with read_only(home) as con:
+        sql = "select count(*) from execledger.executions"
+        count = con.execute(sql).fetchall()[0][0]
+    return f"{home.published}, {count:,} executions"

@@ -1,0 +1,372 @@
+"""The store's files: where they are, who may load, the work copy, and publishing.
+
+A load never writes to the file that readers open. It writes to a copy, which then
+takes that file's place in one rename.
+"""
+
+import errno
+import logging
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from filelock import FileLock, Timeout
+
+from sources.errors import StoreError, StoreLocked
+
+if TYPE_CHECKING:
+    import duckdb
+
+__all__ = ["Home", "WorkCopy", "locked", "read_only", "work_copy"]
+
+_log = logging.getLogger(__name__)
+
+_LOGS = (".wal", ".wal.checkpoint", ".wal.recovery")
+"""What DuckDB keeps beside a file that somebody writes to."""
+
+_CHUNK = 1 << 30
+_COPY_TRIES = 10
+_COPY_PAUSE_S = 0.05
+_OFFLINE = {
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+}
+_ROOM = "Free disk space: a load needs room for a second copy of the store."
+_RIGHTS = "Make it writable for this user, or choose another home with --home."
+_NEXT_STEP = {
+    errno.ENOSPC: _ROOM,
+    errno.EDQUOT: _ROOM,
+    errno.EFBIG: _ROOM,
+    errno.EACCES: _RIGHTS,
+    errno.EPERM: _RIGHTS,
+    errno.EROFS: _RIGHTS,
+}
+
+_Version = tuple[tuple[str, int, int, int], ...]
+"""Name, inode, size and time of change of the store's file and of each log."""
+
+
+@dataclass(frozen=True)
+class Home:
+    """The folder that holds everything that execledger keeps."""
+
+    path: Path
+
+    @property
+    def published(self) -> Path:
+        """The store, as readers open it."""
+        return self.path / "published.duckdb"
+
+    @property
+    def journal(self) -> Path:
+        """The raw responses that are not loaded yet."""
+        return self.path / "journal.sqlite"
+
+    @property
+    def work(self) -> Path:
+        """The folder of a load; there only while one runs, or after a crash."""
+        return self.path / "work"
+
+    @property
+    def reports(self) -> Path:
+        """The folder of reports."""
+        return self.path / "reports"
+
+    @property
+    def lock_file(self) -> Path:
+        """The file that a load holds locked; stays when it is done."""
+        return self.path / "load.lock"
+
+    def create(self) -> None:
+        """Make the folder, for its owner alone, where it is not there yet."""
+        with _in_words(self.path):
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+@contextmanager
+def locked(home: Home, *, wait_s: float = 0) -> Iterator[None]:
+    """Hold the home's lock; wait up to ``wait_s`` seconds for it (inf: for ever).
+
+    Raises ``StoreLocked``. The operating system frees the lock of a dead process.
+    """
+    home.create()
+    lock = FileLock(home.lock_file, timeout=wait_s, mode=0o600)
+    owner = home.lock_file.with_suffix(".owner")
+    with _in_words(home.lock_file):
+        try:
+            lock.acquire()
+        except Timeout:
+            raise StoreLocked(
+                f"Another run holds {home.path} ({_owner(owner)}). Wait for it with "
+                "--wait, or end that process."
+            ) from None
+    try:
+        since = datetime.now(UTC).isoformat(sep=" ", timespec="seconds")
+        with _in_words(owner):
+            owner.touch(mode=0o600)
+            owner.write_text(f"pid {os.getpid()}, since {since}", "utf-8")
+        yield
+    finally:
+        with suppress(OSError):
+            owner.unlink()
+        lock.release()
+
+
+def _owner(file: Path) -> str:
+    try:
+        return file.read_text("utf-8") or "it has just begun"
+    except OSError:
+        return "it has just begun"
+
+
+class WorkCopy:
+    """A copy of the store to load into.
+
+    ``con`` is the open connection to it, with UTC as its time zone; ``dlt_dir`` the
+    folder for dlt's own files. Both go when the load ends.
+    """
+
+    def __init__(self, home: Home, folder: Path, version: _Version) -> None:
+        self._published = home.published
+        self._file = folder / home.published.name
+        self.dlt_dir = home.work / "dlt"
+        self.con, self._version = _open_copy(home.published, self._file, version)
+
+    def publish(self) -> None:
+        """Put the copy in the store's place, in one rename, and close ``con``.
+
+        Readers that have the old file open keep it. Raises ``StoreError``, with the
+        store as it was, also where another program wrote to it since the copy.
+        """
+        import duckdb
+
+        try:
+            self.con.execute("drop schema if exists execledger_staging cascade")
+            self.con.execute("checkpoint")
+            self.con.close()
+        except duckdb.Error as error:
+            raise StoreError(
+                f"{self._file} could not be finished: {error}. The store is as it was; "
+                "the next run loads the same again."
+            ) from error
+        self._take_place()
+
+    def _take_place(self) -> None:
+        published = self._published
+        if _version(published) != self._version:
+            raise StoreError(
+                f"Another program wrote to {published} while this load ran, so nothing "
+                "was published: its changes are kept, and the next run loads the same "
+                "again. Close that program, or let it open the store read-only."
+            )
+        with _in_words(published):
+            self._file.chmod(0o600)
+            # Opening and closing it also frees the lock that DuckDB keeps on it as
+            # long as anything in this process still refers to the connection.
+            _sync(self._file)
+            self._file.replace(published)
+            _sync(published.parent)
+            # A log that lies here now is in the new file: it was copied with the old
+            # one. Removed before the rename, a crash between would lose its changes
+            # from the store. Removed after, a crash between leaves a log of an older
+            # state than the file's: DuckDB refuses to apply that (the checkpoint that
+            # took it in counted the file one up), and the next copy sets it aside.
+            for log in _logs(published):
+                log.unlink(missing_ok=True)
+
+
+@contextmanager
+def work_copy(home: Home) -> Iterator[WorkCopy]:
+    """Copy the store and open the copy; without ``publish`` the store stays as it is.
+
+    To be used while the home is ``locked``: what lies in the work folder is taken
+    for the remains of a crash and removed.
+    """
+    with _in_words(home.work):
+        if home.work.exists():
+            shutil.rmtree(home.work)
+        # Never the same path twice: DuckDB would hand a connection that something
+        # still refers to out again, and the load would go into a file long deleted.
+        folder = home.work / secrets.token_hex(8)
+        home.work.mkdir(mode=0o700)
+        folder.mkdir()
+    try:
+        version = _copy_store(home.published, folder)
+        work = WorkCopy(home, folder, version)
+        try:
+            yield work
+        finally:
+            work.con.close()
+    finally:
+        shutil.rmtree(home.work, ignore_errors=True)
+
+
+def _copy_store(store: Path, folder: Path) -> _Version:
+    """Copy the store's file and logs as they stand together at one time.
+
+    Another program may have the store open and write to it: no lock of DuckDB's is
+    needed for a copy, but what changed in between is copied again.
+    """
+    for _ in range(_COPY_TRIES):
+        before = _version(store)
+        with _in_words(store), suppress(FileNotFoundError):  # a log just folded in
+            for name, *_ in before:
+                _copy(store.with_name(name), folder / name)
+            if _version(store) == before:
+                return before
+        for file in folder.iterdir():
+            file.unlink()
+        time.sleep(_COPY_PAUSE_S)
+    raise StoreError(
+        f"{store} changed each time it was copied: another program writes to it. Close "
+        "that program and run this again; nothing is lost."
+    )
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy a file inside the kernel, which clones it where the file system can."""
+    with source.open("rb") as old, target.open("xb") as new:
+        try:
+            while os.copy_file_range(old.fileno(), new.fileno(), _CHUNK):
+                pass
+        except (AttributeError, OSError):  # not on this system or file system
+            shutil.copyfileobj(old, new)
+
+
+def _open_copy(
+    store: Path, copy: Path, version: _Version
+) -> tuple["duckdb.DuckDBPyConnection", _Version]:
+    """Open a copy; a log that is not this file's is put aside, with a warning."""
+    import duckdb
+
+    try:
+        return _connect(copy), version
+    except duckdb.Error as error:
+        if not _logs(copy):
+            raise _unreadable(store, error) from error
+        reason = error
+    for log in _logs(copy):
+        log.unlink()
+    try:
+        con = _connect(copy)
+    except duckdb.Error as error:
+        raise _unreadable(store, error) from error
+    for log in _logs(store):
+        aside = log.rename(log.with_name(f"{log.name}.unused"))
+        _log.warning("%s is no log of the store beside it: %s", aside, reason)
+    return con, version[:1]
+
+
+def _connect(copy: Path) -> "duckdb.DuckDBPyConnection":
+    import duckdb
+
+    spill = {"temp_directory": str(copy.parent / "spill")}
+    con = duckdb.connect(str(copy), config={**_OFFLINE, **spill})
+    con.execute("set global timezone = 'UTC'")
+    return con
+
+
+def read_only(home: Home) -> "duckdb.DuckDBPyConnection":
+    """Open the store for queries that can change nothing and reach nothing else.
+
+    No file can be read or written through the connection, not even the store's own
+    (hence a query that outgrows memory fails: it cannot spill), no extension loaded
+    and no setting changed. Use the connection itself: a cursor of it does not have
+    the store as its default. Raises ``StoreError``.
+    """
+    import duckdb
+
+    if not home.published.exists():
+        raise StoreError(
+            f'There is no store in {home.path} yet: run "execledger load" or '
+            '"execledger demo" first.'
+        )
+    try:
+        return _attached(home.published)
+    except duckdb.Error as error:
+        if not _logs(home.published):
+            raise _unreadable(home.published, error) from error
+    with locked(home), work_copy(home):
+        pass  # a log that a crash or another program left was in the way: now aside
+    try:
+        return _attached(home.published)
+    except duckdb.Error as error:
+        raise _unreadable(home.published, error) from error
+
+
+_HARDENED = (
+    "use published",
+    "set global timezone = 'UTC'",
+    "set enable_external_access = false",
+    # Without this, COPY may write to every attached file, so also over the store.
+    "set disabled_filesystems = 'LocalFileSystem'",
+    "set lock_configuration = true",
+)
+
+
+def _attached(store: Path) -> "duckdb.DuckDBPyConnection":
+    """Attach the store to a database in memory.
+
+    Opened by its path, it would be the file that this process opened there earlier,
+    though a load has put another in its place since.
+    """
+    import duckdb
+
+    reach = {"temp_directory": "", "python_enable_replacements": "false"}
+    con = duckdb.connect(config={**_OFFLINE, **reach})
+    try:
+        path = str(store).replace("'", "''")
+        con.execute(f"attach '{path}' as published (read_only)")
+        for setting in _HARDENED:
+            con.execute(setting)
+    except duckdb.Error:
+        con.close()
+        raise
+    return con
+
+
+def _unreadable(store: Path, error: Exception) -> StoreError:
+    return StoreError(
+        f"{store} cannot be opened: {error}. If another program has it open for "
+        "writing, close that program. If the file is damaged, restore a copy of it; or "
+        "move it away, and the next load begins a new store."
+    )
+
+
+def _logs(store: Path) -> list[Path]:
+    logs = (store.with_name(store.name + suffix) for suffix in _LOGS)
+    return [log for log in logs if log.exists()]
+
+
+def _version(store: Path) -> _Version:
+    found = []
+    for file in (store, *_logs(store)):
+        with suppress(FileNotFoundError):
+            stat = file.stat()
+            found.append((file.name, stat.st_ino, stat.st_size, stat.st_mtime_ns))
+    return tuple(found)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def _in_words(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        step = _NEXT_STEP.get(error.errno or 0, "Check the path and the disk.")
+        place, reason = error.filename or path, error.strerror or error
+        raise StoreError(f"{place}: {reason}. {step}") from error

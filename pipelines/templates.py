@@ -1,0 +1,77 @@
+"""Commented templates of configuration and secrets, from the settings themselves."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import get_args, get_type_hints
+
+import msgspec
+
+from sources import part, providers
+
+__all__ = ["write_templates"]
+
+
+def write_templates(folder: Path = Path(".dlt")) -> list[tuple[Path, bool]]:
+    """Write config.toml and secrets.toml (0600) where they are not there yet.
+
+    Returns each path, and whether it was written.
+    """
+    folder.mkdir(mode=0o700, exist_ok=True)
+    files = {
+        folder / "config.toml": (_config(), 0o644),
+        folder / "secrets.toml": (_secrets(), 0o600),
+    }
+    return [(path, _write(path, text, mode)) for path, (text, mode) in files.items()]
+
+
+def _write(path: Path, text: str, mode: int) -> bool:
+    try:
+        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    except FileExistsError:
+        return False
+    with os.fdopen(file, "w", encoding="utf-8") as opened:
+        opened.write(text)
+    return True
+
+
+_HEAD = """\
+# Configuration of execledger; keys belong into secrets.toml beside this file.
+# Each key can also be set in the environment: SOURCES__TORALE__BASE_URL=…
+
+[execledger]
+# Where store and journal are (--home and EXECLEDGER_HOME win)
+# home = "./.execledger"
+
+[runtime]
+dlthub_telemetry = false
+log_level = "ERROR"
+"""
+
+
+def _config() -> str:
+    return "\n".join([_HEAD, *(_section(name, secret=False) for name in providers())])
+
+
+def _secrets() -> str:
+    head = "# Keys: keep this file to yourself, and out of version control.\n"
+    return "\n".join([head, *(_section(name, secret=True) for name in providers())])
+
+
+def _section(provider: str, *, secret: bool) -> str:
+    kind = part(provider, "settings").Settings
+    hints = get_type_hints(kind, include_extras=True)
+    lines = [f"[sources.{provider}]"]
+    for field in msgspec.structs.fields(kind):
+        if field.name.endswith("key") is secret:
+            lines += _key(field, get_args(hints[field.name])[1])
+    if not secret:
+        lines += ["# Further accounts, each configured in a section of its own"]
+        lines += ["# connection_names = []"]
+    return "\n".join([*lines, ""])
+
+
+def _key(field: msgspec.structs.FieldInfo, meaning: str) -> Iterator[str]:
+    value = "" if field.default is msgspec.NODEFAULT else field.default
+    yield f"# {meaning}"
+    yield f"# {field.name} = {msgspec.json.encode(value).decode()}"

@@ -1,0 +1,79 @@
+"""What a person sees on a terminal: progress, summaries, tables."""
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from decimal import Decimal
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from pipelines.config import Account
+from pipelines.load import AccountReport, Report, Watch
+from pipelines.query import Result, as_text
+
+__all__ = ["as_table", "summary", "watched"]
+
+
+@contextmanager
+def watched() -> Iterator[Watch]:
+    """Show on stderr what is read of each account, as it is read."""
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    read: dict[str, Counter[str]] = {}
+    lines: dict[str, TaskID] = {}
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True) as progress:
+
+        def watch(account: Account, what: str, more: int) -> None:
+            name = account.name
+            if name not in lines:
+                lines[name], read[name] = progress.add_task(name), Counter()
+            read[name][what] += more
+            progress.update(lines[name], description=f"{name}  {_said(read[name])}")
+
+        yield watch
+
+
+def _said(counts: Counter[str] | dict[str, int]) -> str:
+    return ", ".join(f"{count:,} {what}" for what, count in counts.items())
+
+
+def summary(report: Report) -> str:
+    """Return what a load came to, in words."""
+    lines = [line for account in report.accounts for line in _account(account)]
+    seconds = (report.ended_at - report.started_at).total_seconds()
+    lines.append(f"Loaded in {seconds:.1f} s into {report.home}")
+    return "\n".join(lines)
+
+
+def _account(account: AccountReport) -> Iterator[str]:
+    yield (
+        f"{account.account}: {account.new:,} new and {account.changed:,} changed "
+        f"executions ({_said(account.read)} read)"
+    )
+    for error in account.errors:
+        yield f"  ! {error}"
+
+
+def as_table(result: Result, title: str | None = None) -> Table:
+    """Return rows as a table for a terminal; nothing in it is taken for markup."""
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
+    for place, name in enumerate(result.names):
+        is_number = _are_numbers([row[place] for row in result.rows])
+        table.add_column(Text(name), justify="right" if is_number else "left")
+    for row in result.rows:
+        table.add_row(*(Text(_printable(as_text(value))) for value in row))
+    return table
+
+
+def _are_numbers(values: list[object]) -> bool:
+    kinds = {type(value) for value in values if value is not None}
+    return bool(kinds) and kinds <= {int, float, Decimal}
+
+
+def _printable(text: str) -> str:
+    """Return a text without what could steer a terminal."""
+    return "".join(c if c.isprintable() or c == "\n" else "\ufffd" for c in text)

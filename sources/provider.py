@@ -1,0 +1,75 @@
+"""What a provider's folder offers, and what its collecting gives back."""
+
+import json
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import TypeVar, get_origin
+
+import msgspec
+
+from sources.errors import ConfigurationError, ExecledgerError
+
+__all__ = ["Collected", "Progress", "Window", "settings_from", "unwatched"]
+
+S = TypeVar("S", bound=msgspec.Struct)
+
+Progress = Callable[[str, int], None]
+"""Told what was read, such as ``executions``, and how many more of it."""
+
+
+def unwatched(what: str, more: int) -> None:
+    """Take note of no progress."""
+    del what, more
+
+
+class Window(msgspec.Struct, frozen=True):
+    """A range of starts to read again on purpose; ``None`` leaves an end open."""
+
+    since: datetime | None = None
+    until: datetime | None = None
+
+    def __contains__(self, at: datetime) -> bool:
+        after = self.since is not None and at >= self.since
+        return after and (self.until is None or at <= self.until)
+
+
+class Collected(msgspec.Struct):
+    """What one collecting of one connection came to.
+
+    ``unfinished`` has the scopes whose listing could not be read down to the time
+    that was due, and that time (ISO 8601; empty for everything): the next
+    collecting reads at least as deep.
+    """
+
+    counts: dict[str, int] = {}
+    errors: list[ExecledgerError] = []
+    unfinished: dict[str, str] = {}
+
+
+def settings_from(kind: type[S], raw: Mapping[str, object], section: str) -> S:
+    """Return the settings of a connection from configuration values.
+
+    Texts become what the setting is; a list may be a list, JSON or separated by
+    commas. Raises ``ConfigurationError`` that names the key and never its value.
+    """
+    given: dict[str, object] = {}
+    for field in msgspec.structs.fields(kind):
+        value = raw.get(field.name)
+        if value is not None:
+            is_list = get_origin(field.type) is tuple
+            given[field.name] = _listed(value) if is_list else value
+    try:
+        return msgspec.convert(given, kind, strict=False)
+    except (msgspec.ValidationError, ValueError) as error:
+        raise ConfigurationError(f"[{section}]: {error}") from None
+
+
+def _listed(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    if value.lstrip().startswith("["):
+        try:
+            return json.loads(value)
+        except ValueError:
+            return value
+    return [part.strip() for part in value.split(",") if part.strip()]

@@ -1,0 +1,189 @@
+"""Building the rows of one response, alike for every provider.
+
+A value that does not fit its column is NULL there, a row of ``load_rejects``, and
+stands whole in ``execution_metadata``: nothing is dropped.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sources.json_text import (
+    Decoded,
+    Fault,
+    NotJsonError,
+    canonical_sha256,
+    decode,
+    encode,
+)
+from sources.observations import Observation, Sight
+from sources.records import (
+    ExecutionMetadata,
+    LoadReject,
+    Record,
+    Response,
+    Snapshot,
+    child_key,
+    request_key,
+)
+from sources.values import Fields, Misfit
+
+__all__ = [
+    "Rows",
+    "decoded_body",
+    "failed_request",
+    "first_words",
+    "is_within",
+    "loose_reject",
+    "reject_key",
+    "reject_row",
+    "rejected_body",
+    "request_key_of",
+]
+
+_WORDS = 1_000
+"""Longest part of a body that is no JSON to stand in an error's message."""
+
+
+class Rows:
+    """The rows of one execution, as one response shows it.
+
+    ``at`` is the JSON Pointer of the execution in the response; ``faults`` are
+    those of the whole response, of which the execution's own become rejects.
+    """
+
+    def __init__(
+        self, response: Response, key: str, at: str = "", faults: Sequence[Fault] = ()
+    ) -> None:
+        self.response = response
+        self.key = key
+        self.at = at
+        self.records: list[Record] = []
+        self._misfits: list[Misfit] = []
+        self._faults = [fault for fault in faults if is_within(fault.pointer, at)]
+        self._common: dict[str, Any] = {
+            "provider": response.provider,
+            "connection": response.connection,
+            "response_id": response.response_id,
+            "execution_key": key,
+        }
+
+    def fields(self, value: Mapping[str, object], at: str) -> Fields:
+        """Return a reader of an object's fields; its misfits become rejects here."""
+        return Fields(value, at, self._misfits)
+
+    def key_of(self, path: str) -> str:
+        """Return the key of the row that stands at ``path`` in the response."""
+        return child_key(self.key, path)
+
+    def add(self, table: type[Snapshot], **columns: Any) -> None:  # noqa: ANN401 (the columns of any table)
+        """Add a row; provider, connection, response and execution are filled in."""
+        self.records.append(table(**self._common, **columns))
+
+    def metadata(self, path: str, value: object) -> None:
+        """Keep a field that no other table models, its whole subtree."""
+        self.add(
+            ExecutionMetadata,
+            metadata_key=self.key_of(path),
+            path=path,
+            value=encode(value),
+        )
+
+    def misfit(self, path: str, reason: str, value: object) -> None:
+        """Say that a value fits nowhere; it becomes a reject and metadata."""
+        self._misfits.append(Misfit(path, reason, value))
+
+    def finish(self) -> list[Record]:
+        """Return all rows, those of misfits and faults included."""
+        for misfit in self._misfits:
+            self.metadata(misfit.pointer, misfit.value)
+        faults = [
+            Fault(misfit.pointer, misfit.reason, canonical_sha256(misfit.value))
+            for misfit in self._misfits
+        ]
+        for fault in [*faults, *self._faults]:
+            key = reject_key(self.key, fault, fault.pointer.removeprefix(self.at))
+            self.records.append(reject_row(self.response, self.key, key, fault))
+        return self.records
+
+
+def is_within(path: str, at: str) -> bool:
+    """Tell whether the JSON Pointer ``path`` leads to ``at`` or below it."""
+    return path == at or path.startswith(at + "/")
+
+
+def request_key_of(response: Response, scope: str = "") -> str:
+    """Return the key for what a response shows beside single executions."""
+    return request_key(response.provider, response.connection, response.endpoint, scope)
+
+
+def reject_key(owner: str, fault: Fault, place: str) -> str:
+    """Return the key of a reject: the same value at the same place is one.
+
+    ``place`` is the JSON Pointer within the owner, which does not move when the
+    owner stands elsewhere in the next response.
+    """
+    return f"{child_key(owner, place)}#{fault.reason}:{fault.value_sha256[:16]}"
+
+
+def reject_row(response: Response, owner: str, key: str, fault: Fault) -> LoadReject:
+    """Return the row of a value that did not fit."""
+    return LoadReject(
+        provider=response.provider,
+        connection=response.connection,
+        response_id=response.response_id,
+        reject_key=key,
+        execution_key=owner,
+        path=fault.pointer,
+        reason=fault.reason,
+        value_sha256=fault.value_sha256,
+        first_seen_at=response.received_at,
+    )
+
+
+def loose_reject(owner: str, fault: Fault) -> Observation:
+    """Return the observation of a value that belongs to no single execution."""
+    return Observation(
+        kind="reject",
+        key=reject_key(owner, fault, ""),
+        pointer=fault.pointer,
+        sha256=fault.value_sha256,
+        name=fault.reason,
+    )
+
+
+def failed_request(response: Response, scope: str = "") -> Sight:
+    """Return the sight of a request that brought no good answer."""
+    hashed = response.body_sha256 or canonical_sha256(response.error)
+    observation = Observation(
+        kind="request", key=request_key_of(response, scope), pointer="", sha256=hashed
+    )
+    return Sight(outcome=response.outcome, observations=[observation])
+
+
+def rejected_body(response: Response, reason: str, scope: str = "") -> Sight:
+    """Return the sight of a body that is not what the endpoint gives."""
+    hashed = response.body_sha256 or canonical_sha256(None)
+    key = request_key_of(response, scope)
+    return Sight(
+        outcome="rejected",
+        observations=[
+            Observation(
+                kind="request", key=key, pointer="", sha256=hashed, name=reason
+            ),
+            loose_reject(key, Fault("", reason, hashed)),
+        ],
+    )
+
+
+def decoded_body(response: Response) -> Decoded | None:
+    """Return the body as JSON, or ``None`` where it is none."""
+    try:
+        return decode(response.body or b"")
+    except NotJsonError:
+        return None
+
+
+def first_words(response: Response) -> str | None:
+    """Return the beginning of a body that is no JSON, or what went wrong."""
+    text = (response.body or b"").decode("utf-8", errors="replace").strip()
+    return text[:_WORDS] or response.error

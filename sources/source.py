@@ -1,0 +1,108 @@
+"""A provider as a dlt source: collect into the journal, then drain it."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+import dlt
+from dlt.extract import DltResource, DltSource
+
+from sources.errors import ExecledgerError, ProviderError
+from sources.fold import Batch, fold
+from sources.journal import Journal
+from sources.observations import Normalizer
+from sources.provider import Collected
+from sources.records import Response
+from sources.seen import Seen, in_pipeline
+from sources.tables import with_hints
+
+__all__ = ["Collect", "collect_and_drain", "drain_source", "run_apart"]
+
+T = TypeVar("T")
+
+Collect = Callable[[Journal, Seen, Mapping[str, str]], Coroutine[Any, Any, Collected]]
+"""Reads what is due into the journal; the last argument is what was unfinished."""
+
+
+def drain_source(
+    provider: str,
+    waiting: Callable[[], Iterable[Response]],
+    normalizer: Normalizer,
+    seen: Seen,
+    *,
+    keeps_raw: bool = True,
+) -> DltSource:
+    """Return a source that loads what waits, and asks the provider nothing.
+
+    ``keeps_raw=False`` is for responses that are in the destination already.
+    """
+
+    def drain() -> Iterator[Any]:
+        batches = fold(waiting, normalizer, seen)
+        yield from with_hints(batches if keeps_raw else map(_without_raw, batches))
+
+    @dlt.source(name="execledger")
+    def drained() -> DltResource:
+        return dlt.resource(drain, name=provider)
+
+    return drained()
+
+
+def _without_raw(batch: Batch) -> Batch:
+    rows = {name: r for name, r in batch.rows.items() if name != Response.TABLE}
+    return Batch(rows=rows, gone=batch.gone)
+
+
+def collect_and_drain(
+    provider: str,
+    connection: str,
+    collect: Collect,
+    normalizer: Normalizer,
+    journal: Path | None,
+    *,
+    raises: bool,
+) -> Iterator[Any]:
+    """Yield what one connection brought, for the resource of a dlt source.
+
+    Responses that an earlier run loaded leave the journal first. What is still
+    there after a crash is loaded again, whatever the destination seems to hold:
+    it may hold half of a package. Raises ``ProviderError`` after the last row.
+    """
+    seen = Seen(in_pipeline(), provider, connection)
+    state = dlt.current.resource_state().setdefault("unfinished", {})
+    with Journal(journal or _default_journal()) as kept:
+        kept.clear(seen.responses(kept.ids(provider, connection)))
+        is_clean = not kept.ids(provider, connection)
+        collected = run_apart(collect(kept, seen, state.get(connection, {})))
+        state[connection] = collected.unfinished
+
+        def waiting() -> Iterator[Response]:
+            return kept.waiting(provider, connection)
+
+        batches = fold(waiting, normalizer, seen, trusts_store=is_clean)
+        yield from with_hints(batches)
+    if raises and collected.errors:
+        raise _as_one(collected.errors)
+
+
+def _default_journal() -> Path:
+    """Return a journal of the running pipeline's own, beside the default home."""
+    return Path(".execledger") / f"{dlt.current.pipeline().pipeline_name}.sqlite"
+
+
+def _as_one(errors: Sequence[ExecledgerError]) -> ExecledgerError:
+    if len(errors) == 1:
+        return errors[0]
+    return ProviderError("\n".join(map(str, errors)))
+
+
+def run_apart(work: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine to its end, also where an event loop runs already (Jupyter)."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(work)
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, work).result()

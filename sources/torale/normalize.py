@@ -1,0 +1,248 @@
+"""Torale's responses as records: pure, and never raising on odd data.
+
+Sources of the rules: Torale's page on its executions API, and what its servers
+were seen to answer (both dialects, all shapes that ``result`` had over time).
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+
+from msgspec import structs
+
+from sources.json_text import (
+    Decoded,
+    Fault,
+    canonical_sha256,
+    decode,
+    pointer,
+    resolve,
+)
+from sources.observations import Observation, Sight, Winner
+from sources.records import Record, Response, Status, execution_key, workflow_key
+from sources.rows import (
+    decoded_body,
+    failed_request,
+    is_within,
+    loose_reject,
+    reject_row,
+    rejected_body,
+    request_key_of,
+)
+from sources.torale.mapping import (
+    execution_rows,
+    request_error_rows,
+    workflow_rows,
+)
+from sources.values import MisfitError, text, timestamp
+
+__all__ = ["VERSION", "observe", "records", "status_of"]
+
+VERSION = 1
+"""Rises whenever the same response would give other rows."""
+
+_STATUS: dict[str, Status] = {
+    "pending": "queued",
+    "running": "running",
+    "retrying": "running",
+    "success": "succeeded",
+    "failed": "failed",
+    "cancelled": "cancelled",
+}
+_FAILED = frozenset({"http_error", "transport_error", "truncated"})
+_TERMINAL = frozenset({"succeeded", "failed", "cancelled"})
+
+
+def observe(response: Response) -> Sight:
+    """Return the executions and tasks that a response shows, by keys and hashes."""
+    params = _params(response)
+    scope = str(params.get("task_id") or "")
+    if response.outcome in _FAILED:
+        return failed_request(response, scope)
+    decoded = decoded_body(response)
+    if decoded is None:
+        return rejected_body(response, "not_json", scope)
+    read = _READERS.get(response.endpoint)
+    sight = read(response, params, decoded.value) if read else None
+    if sight is None:
+        return rejected_body(response, "unexpected_shape", scope)
+    return _with_faults(response, sight, decoded.faults, scope)
+
+
+def records(response: Response, winners: Sequence[Winner]) -> list[Record]:
+    """Return the rows of the winning subjects of one response."""
+    decoded = decoded_body(response) or Decoded(None)
+    rows: list[Record] = []
+    for winner in winners:
+        rows += _rows(response, winner, decoded)
+    return rows
+
+
+def _rows(response: Response, winner: Winner, decoded: Decoded) -> list[Record]:
+    seen = winner.observation
+    if seen.kind == "request":
+        return request_error_rows(response, seen, decoded.value)
+    if seen.kind == "reject":
+        key = request_key_of(response, str(_params(response).get("task_id") or ""))
+        fault = Fault(seen.pointer, seen.name, seen.sha256)
+        return [reject_row(response, key, seen.key, fault)]
+    value = resolve(decoded.value, seen.pointer)
+    if not isinstance(value, dict):
+        return []  # observe() gives only objects
+    if seen.kind == "workflow":
+        return workflow_rows(response, winner, value)
+    return execution_rows(response, winner, value, decoded.faults)
+
+
+def _params(response: Response) -> dict[str, object]:
+    params = decode(response.params.encode()).value
+    return params if isinstance(params, dict) else {}
+
+
+def _with_faults(
+    response: Response, sight: Sight, faults: Sequence[Fault], scope: str
+) -> Sight:
+    """Add the faults that lie in no execution: those stand with the request."""
+    key = request_key_of(response, scope)
+    owned = [o.pointer for o in sight.observations if o.kind in {"item", "detail"}]
+    loose = [
+        loose_reject(key, f)
+        for f in faults
+        if not any(is_within(f.pointer, at) for at in owned)
+    ]
+    return structs.replace(sight, observations=[*sight.observations, *loose])
+
+
+def _read_list(
+    response: Response, params: dict[str, object], value: object
+) -> Sight | None:
+    """Read a list of executions: an object with a total, or a bare array."""
+    if isinstance(value, list):
+        seen = _items(response, params, value, "")
+        return Sight(outcome="ok", observations=list(seen), listing="window")
+    if not isinstance(value, dict) or not isinstance(value.get("executions"), list):
+        return None
+    seen = _items(response, params, value["executions"], pointer("executions"))
+    answered = {name: v for name, v in value.items() if name != "executions"}
+    return Sight(
+        outcome="ok", observations=list(seen), answered=answered, listing="paged"
+    )
+
+
+def _items(
+    response: Response, params: dict[str, object], values: Sequence[object], at: str
+) -> Iterator[Observation]:
+    request = request_key_of(response, str(params.get("task_id") or ""))
+    first: dict[str, str] = {}
+    for place, value in enumerate(values):
+        path = at + pointer(place)
+        hashed = canonical_sha256(value)
+        seen = _execution(response, params, value, path, hashed)
+        if isinstance(seen, str):
+            yield loose_reject(request, Fault(path, seen, hashed))
+        elif seen.key not in first:
+            first[seen.key] = hashed
+            yield seen
+        elif first[seen.key] != hashed:
+            yield loose_reject(request, Fault(path, "duplicate_id", hashed))
+
+
+def _execution(
+    response: Response, params: dict[str, object], value: object, at: str, hashed: str
+) -> Observation | str:
+    """Return the observation of one execution, or why it cannot be one."""
+    if not isinstance(value, dict):
+        return "not_an_object"
+    execution_id = _text(value.get("id"))
+    if not execution_id:
+        return "missing_id"
+    scope = _text(value.get("task_id")) or str(params.get("task_id") or "")
+    status, word, is_terminal = status_of(value)
+    return Observation(
+        kind="item",
+        key=execution_key(response.provider, response.connection, scope, execution_id),
+        pointer=at,
+        sha256=hashed,
+        status=status,
+        provider_status=word,
+        is_terminal=is_terminal,
+        at=_time(value.get("started_at")),
+        scope=scope,
+        name=execution_id,
+    )
+
+
+def _read_one(
+    response: Response, params: dict[str, object], value: object
+) -> Sight | None:
+    """Read the answer about a single execution."""
+    # hashed apart from the list item, so that an equal one counts as a detail
+    seen = _execution(response, params, value, "", canonical_sha256(["detail", value]))
+    if isinstance(seen, str):
+        return None
+    of = params.get("list_sha256")
+    of = of if isinstance(of, str) else None
+    seen = structs.replace(seen, kind="detail", pointer="", list_sha256=of)
+    return Sight(outcome="ok", observations=[seen])
+
+
+def _read_tasks(
+    response: Response, params: dict[str, object], value: object
+) -> Sight | None:
+    """Read the list of tasks."""
+    del params
+    if not isinstance(value, list):
+        return None
+    seen = [_task(response, task, pointer(i)) for i, task in enumerate(value)]
+    return Sight(outcome="ok", observations=seen)
+
+
+def _task(response: Response, value: object, at: str) -> Observation:
+    hashed = canonical_sha256(value)
+    task_id = _text(value.get("id")) if isinstance(value, dict) else None
+    if not task_id:
+        reason = "missing_id" if isinstance(value, dict) else "not_an_object"
+        return loose_reject(request_key_of(response), Fault(at, reason, hashed))
+    key = workflow_key(response.provider, response.connection, task_id)
+    return Observation(
+        kind="workflow", key=key, pointer=at, sha256=hashed, name=task_id
+    )
+
+
+_Reader = Callable[[Response, dict[str, object], object], Sight | None]
+_READERS: dict[str, _Reader] = {
+    "tasks": _read_tasks,
+    "executions": _read_list,
+    "execution": _read_one,
+}
+
+
+def status_of(item: dict[str, object]) -> tuple[Status, str | None, bool]:
+    """Return neutral status, the provider's word, and whether it is final.
+
+    A row that says ``success`` while its result says ``success: false`` failed:
+    errors were stored that way for a time.
+    """
+    word = _text(item.get("status"))
+    status: Status = _STATUS.get(word or "", "unknown")
+    result = item.get("result")
+    if (
+        status == "succeeded"
+        and isinstance(result, dict)
+        and result.get("success") is False
+    ):
+        status = "failed"
+    return status, word, status in _TERMINAL
+
+
+def _text(value: object) -> str | None:
+    try:
+        return None if value is None else text(value)
+    except MisfitError:
+        return None
+
+
+def _time(value: object) -> datetime | None:
+    try:
+        return None if value is None else timestamp(value)
+    except MisfitError:
+        return None

@@ -1,0 +1,282 @@
+"""The fold: the same responses give the same tables, however they are loaded."""
+
+import json
+from collections.abc import Iterator
+from contextlib import closing
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sources.json_text import canonical_sha256
+from sources.records import Response
+from sources.torale import normalize
+from tests.plain_store import PlainStore
+from tests.responses import response
+
+TIME = "2026-02-01T00:00:00Z"
+LEDGERS = ("status_history",)
+ALL_LEDGERS = ("status_history", "load_rejects", "raw_responses")
+
+STATUS = st.sampled_from(["pending", "running", "success", "failed", "odd", None])
+SOURCES = st.lists(
+    st.sampled_from(
+        [{"uri": "https://a.example/1"}, {"url": "x"}, "https://b.example"]
+    ),
+    max_size=3,
+)
+ITEM = st.fixed_dictionaries(
+    {
+        "id": st.sampled_from(["e1", "e2", "e3"]),
+        "task_id": st.just("t1"),
+        "status": STATUS,
+        "started_at": st.sampled_from([TIME, None, "yesterday"]),
+        "result": st.none() | st.fixed_dictionaries({"answer": st.sampled_from("ab")}),
+        "grounding_sources": SOURCES,
+    },
+    optional={"extra": st.integers(0, 1), "error_message": st.sampled_from("xy")},
+)
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> list[Response]:
+    """Return what a provider answered over time: lists, details, errors, tasks."""
+    kinds = draw(st.lists(st.sampled_from(sorted(ANSWERS)), min_size=1, max_size=7))
+    return [draw(ANSWERS[kind])(second) for second, kind in enumerate(kinds)]
+
+
+def _list(items: object) -> Any:
+    return lambda second: response("torale", items, second=second)
+
+
+def _detail(item: dict[str, Any], of: dict[str, Any]) -> Any:
+    params = {
+        "task_id": "t1",
+        "execution_id": item["id"],
+        "list_sha256": canonical_sha256(of),
+    }
+    return lambda second: response(
+        "torale", item, endpoint="execution", params=params, second=second
+    )
+
+
+def _error(status: int) -> Any:
+    return lambda second: response(
+        "torale", {"detail": f"no {status}"}, status=status, second=second
+    )
+
+
+def _tasks(names: list[str]) -> Any:
+    tasks = [{"id": f"t{place}", "name": name} for place, name in enumerate(names)]
+    return lambda second: response(
+        "torale", tasks, endpoint="tasks", params={}, second=second
+    )
+
+
+ANSWERS: dict[str, st.SearchStrategy[Any]] = {
+    "list": st.lists(ITEM, max_size=4).map(_list),
+    "bad": st.sampled_from([[{"no": "id"}], [7], "text"]).map(_list),
+    "detail": st.builds(_detail, ITEM, ITEM),
+    "error": st.sampled_from([404, 500]).map(_error),
+    "tasks": st.lists(st.sampled_from("ab"), max_size=2).map(_tasks),
+}
+
+
+@pytest.fixture(scope="module")
+def store() -> Iterator[PlainStore]:
+    """Yield a store; ``after`` empties it before it takes loads."""
+    with closing(PlainStore(normalize)) as opened:
+        yield opened
+
+
+@settings(max_examples=60, deadline=None)
+@given(history=histories(), data=st.data())
+def test_any_partition_into_loads_gives_the_same_tables(
+    store: PlainStore, history: list[Response], data: st.DataObject
+) -> None:
+    """Law 3: cut the responses into loads as you like; the tables are the same."""
+    cuts = data.draw(st.lists(st.integers(0, len(history)), max_size=3).map(sorted))
+    bounds = [0, *cuts, len(history)]
+    parts = [history[a:b] for a, b in pairwise(bounds)]
+
+    whole = store.after(history).tables(), store.tables(only=LEDGERS)
+    cut = store.after(*parts).tables(), store.tables(only=LEDGERS)
+
+    assert cut == whole
+
+
+@settings(max_examples=40, deadline=None)
+@given(history=histories(), data=st.data())
+def test_loading_again_after_a_crash_changes_nothing(
+    store: PlainStore, history: list[Response], data: st.DataObject
+) -> None:
+    """Law 3: what was loaded and not cleared from the journal doubles nothing."""
+    start = data.draw(st.integers(0, len(history)))
+
+    once = store.after(history).tables(), store.tables(only=ALL_LEDGERS)
+    again = store.after(history, history[start:])
+
+    assert (again.tables(), again.tables(only=ALL_LEDGERS)) == once
+
+
+@settings(max_examples=30, deadline=None)
+@given(history=histories())
+def test_a_store_that_may_hold_half_a_load_is_made_whole(
+    store: PlainStore,
+    history: list[Response],
+) -> None:
+    """Where the store is not trusted, everything that waits is loaded again."""
+    whole = store.after(history).tables()
+    store.con.execute("delete from execledger.outputs")
+    store.con.execute("delete from execledger.grounding_sources")
+
+    store.load(history, trusts_store=False)
+
+    assert store.tables() == whole
+
+
+@settings(max_examples=30, deadline=None)
+@given(history=histories())
+def test_replaying_the_stored_responses_gives_the_same_tables(
+    store: PlainStore,
+    history: list[Response],
+) -> None:
+    """Law 3: bodies that changed nothing are not kept, and not needed."""
+    before = store.after(history).tables()
+    names = Response.__struct_fields__
+    kept = [
+        Response(**dict(zip(names, row, strict=True)))
+        for row in store.con.execute(
+            f"select {', '.join(names)} from execledger.raw_responses "
+            "where outcome <> 'unchanged' order by received_at"
+        ).fetchall()
+    ]
+
+    assert store.after(kept).tables() == before
+
+
+def item(**changes: object) -> dict[str, Any]:
+    """Return an execution as a list gives it, with these changes."""
+    return {
+        "id": "e1",
+        "task_id": "t1",
+        "status": "success",
+        "started_at": TIME,
+        "result": {"answer": "yes", "activity": ["a", "b"]},
+        "grounding_sources": ["https://a.example/", "https://b.example/"],
+        "extra": 1,
+        **changes,
+    }
+
+
+def test_a_shrunken_execution_loses_the_rows_that_are_gone(store: PlainStore) -> None:
+    """Law 2: fewer sources, and none at all of what once was, leave no old rows."""
+    small = item(result=None, grounding_sources=["https://b.example/"])
+    del small["extra"]
+
+    store.after([response("torale", [item()])], [response("torale", [small], second=1)])
+
+    counts = {name: len(rows) for name, rows in store.tables().items() if rows}
+    assert counts == {"executions": 1, "grounding_sources": 1}
+
+
+def test_a_detail_wins_over_its_list_item_and_stays_while_that_is_unchanged(
+    store: PlainStore,
+) -> None:
+    """The list decides what changed; the detail's fields are what is stored."""
+    detail = item(grounding_sources=[{"uri": "https://a.example/", "snippet": "S"}])
+    params = {"list_sha256": canonical_sha256(item()), "execution_id": "e1"}
+    history = [
+        response("torale", [item()]),
+        response("torale", detail, endpoint="execution", params=params, second=1),
+        response("torale", [item()], second=2),
+    ]
+
+    store.after(history)
+
+    assert store.con.execute(
+        "select snippet from execledger.grounding_sources"
+    ).fetchall() == [("S",)]
+    row = store.con.execute(
+        "select list_sha256, list_sha256 <> content_sha256 from execledger.executions"
+    ).fetchone()
+    assert row == (canonical_sha256(item()), True)
+
+
+def test_only_the_newest_observation_of_an_execution_is_loaded(
+    store: PlainStore,
+) -> None:
+    """A package holds an execution once: two rows of one key would double it."""
+    history = [
+        response("torale", [item(status=status)], second=second)
+        for second, status in enumerate(["pending", "running", "success"])
+    ]
+
+    store.after(history)
+
+    assert store.con.execute(
+        "select status, epoch(observed_at - first_seen_at) from execledger.executions"
+    ).fetchall() == [("succeeded", 2.0)]
+    assert store.con.execute(
+        "select status from execledger.status_history order by observed_at"
+    ).fetchall() == [("queued",), ("running",), ("succeeded",)]
+
+
+def test_a_body_that_changed_nothing_is_not_stored_again(store: PlainStore) -> None:
+    """The hash stays, the body goes; what changed anything keeps its body."""
+    history = [response("torale", [item()], second=second) for second in range(3)]
+
+    store.after(history[:1], history[1:])
+
+    rows = store.con.execute(
+        "select outcome, body is null, body_sha256 from execledger.raw_responses "
+        "order by received_at"
+    ).fetchall()
+    hashed = history[0].body_sha256
+    assert rows == [
+        ("ok", False, hashed),
+        ("unchanged", True, hashed),
+        ("unchanged", True, hashed),
+    ]
+
+
+def test_what_the_envelope_says_stands_with_the_response(store: PlainStore) -> None:
+    """Total, page and limit of the answer are kept beside what was asked."""
+    page = {"executions": [], "total": 15, "page": 1, "limit": 20, "x": [1]}
+
+    store.after([response("torale", page)])
+
+    row = store.con.execute("select params from execledger.raw_responses").fetchone()
+    assert json.loads(row[0]) == {  # type: ignore[index]
+        "task_id": "t1",
+        "answered": {"total": 15, "page": 1, "limit": 20, "x": [1]},
+    }
+
+
+def test_the_same_bad_row_on_another_page_is_the_same_reject(store: PlainStore) -> None:
+    """A row that moves with every new execution is rejected once, not each time."""
+    pages = [[{"no": "id"}], [item(), {"no": "id"}]]
+
+    store.after(*([response("torale", p, second=s)] for s, p in enumerate(pages)))
+
+    assert store.con.execute(
+        "select reason, path from execledger.load_rejects"
+    ).fetchall() == [("missing_id", "/0")]
+
+
+def test_the_latest_error_of_a_request_stands_under_the_request(
+    store: PlainStore,
+) -> None:
+    """An error that concerns no execution has a key of its own; the latest only."""
+    errors = [
+        response("torale", {"detail": text}, status=404, second=second)
+        for second, text in enumerate(["first", "second"])
+    ]
+
+    store.after(errors)
+
+    assert store.con.execute(
+        "select execution_key, message, http_status from execledger.errors"
+    ).fetchall() == [("request:torale:default:executions:t1", "second", 404)]
