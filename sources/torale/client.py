@@ -3,7 +3,9 @@
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 
-from sources.http import Http, Reply, failure, quote_segment
+from sources.addresses import quote_segment
+from sources.failures import failure
+from sources.http import Http, Reply
 from sources.json_text import NotJsonError, decode
 from sources.records import Response
 

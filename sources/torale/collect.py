@@ -11,7 +11,8 @@ from sources.errors import (
     ProviderError,
     UnexpectedAnswer,
 )
-from sources.http import Http, Limits, Reply, failure
+from sources.failures import failure
+from sources.http import Http, Limits, Reply
 from sources.journal import Journal
 from sources.json_text import decode
 from sources.observations import Observation, Sight

@@ -1,0 +1,99 @@
+"""Bodies of answers, read no further than a limit, unpacked included."""
+
+import zlib
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import cast
+
+import httpx
+import msgspec
+
+__all__ = ["Body", "read_body", "words_of"]
+
+
+class _Identity:
+    """A body that comes as it is."""
+
+    def feed(self, data: bytes, room: int) -> bytes:
+        return data[:room]
+
+    def close(self) -> None:
+        """There is nothing to be left over."""
+
+
+class _Gzip:
+    """A gzipped body, unpacked no further than there is room.
+
+    Unlike httpx's own decoder, which unpacks each chunk whole (a bomb fits in one)
+    and takes a stream that ends early for complete.
+    """
+
+    def __init__(self) -> None:
+        self._member = zlib.decompressobj(wbits=31)
+        self._is_fed = False
+
+    def feed(self, data: bytes, room: int) -> bytes:
+        """Return what the data unpacks to, at most ``room`` bytes of it."""
+        out = bytearray()
+        self._is_fed = self._is_fed or bool(data)
+        while data and len(out) < room:
+            if self._member.eof:
+                if data[:1] != b"\x1f":
+                    break  # padding, which every client ignores
+                self._member = zlib.decompressobj(wbits=31)
+            out += self._member.decompress(data, room - len(out))
+            data = self._member.unconsumed_tail or self._member.unused_data
+        return bytes(out)
+
+    def close(self) -> None:
+        """Raise ``EOFError`` if the stream is not at its end."""
+        if self._is_fed and not self._member.eof:
+            raise EOFError("the compressed body ends too early")
+
+
+def _decoder(response: httpx.Response) -> _Identity | _Gzip:
+    match response.headers.get("content-encoding", "").strip().lower():
+        case "" | "identity":
+            return _Identity()
+        case "gzip" | "x-gzip":
+            return _Gzip()
+        case _:
+            # The name may be anything: it is not repeated here.
+            raise EOFError("the body is encoded in a way that was not asked for")
+
+
+class Body(msgspec.Struct):
+    """What was read of a body."""
+
+    data: bytearray | None = None
+    error: str | None = None
+    too_large: bool = False
+
+
+async def read_body(response: httpx.Response, limit: int) -> Body:
+    """Return the decoded body, read no further than one byte beyond the limit."""
+    body = Body()
+    if int(response.headers.get("content-length", 0)) > limit:
+        body.too_large = True
+        return body
+    body.data = data = bytearray()
+    try:
+        decoder = _decoder(response)
+        # Closed by us: httpx leaves that to the garbage collector on a break.
+        chunks = cast("AsyncGenerator[bytes, None]", response.aiter_raw())
+        async with aclosing(chunks):
+            async for chunk in chunks:
+                data += decoder.feed(chunk, limit + 1 - len(data))
+                if len(data) > limit:
+                    del data[limit:]
+                    body.too_large = True
+                    return body
+        decoder.close()
+    except (httpx.HTTPError, OSError, EOFError, zlib.error) as fault:
+        body.error = words_of(fault)
+    return body
+
+
+def words_of(fault: Exception) -> str:
+    """Return what a fault of the network says, and its kind."""
+    return f"{type(fault).__name__}: {fault}".removesuffix(": ")

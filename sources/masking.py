@@ -1,0 +1,162 @@
+"""Keys and signatures, taken out of whatever is logged, stored or shown."""
+
+import logging
+import re
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Final
+
+__all__ = [
+    "KeyFilter",
+    "mask_secrets",
+    "mask_signatures",
+    "masked_body",
+    "spelled",
+]
+
+MASK: Final = "***"
+_SHORT_KEY: Final = 8
+"""Shorter keys (of test servers) are masked as whole words, not within words."""
+
+_BACKSLASH = r"\\{1,4}"  # JSON within JSON within JSON
+_SEPARATOR = rf"(?:&amp;|&|{_BACKSLASH}u0026|%26)"
+_EQUALS = rf"(?:=|{_BACKSLASH}u003[dD]|%3[dD])"
+_ESCAPED = rf"%(?!26|3[fF])|{_BACKSLASH}(?:/|u00(?:2[bBfF]|3[dD]))"
+_SIGNED_VALUE = rf"(?:[A-Za-z0-9+/=._~:@-]++|{_ESCAPED})++"
+_ANY_VALUE = rf"(?:[^&\s\"'<>\\?%#]++|{_ESCAPED})*+"
+
+_SIGNATURE = re.compile(
+    rf"((?i:X-Amz-(?:Signature|Credential|Security-Token)|X-Goog-(?:Signature|Credential))"
+    rf"{_EQUALS}){_SIGNED_VALUE}".encode()
+)
+_QUERY = re.compile(
+    rf"(?:(?<![\w%-])|(?<=%3[fF]))[\w-]++{_EQUALS}{_ANY_VALUE}"
+    rf"(?:{_SEPARATOR}[\w-]++{_EQUALS}{_ANY_VALUE})*+".encode()
+)
+_PARAMETER = re.compile(
+    rf"((?:\A|{_SEPARATOR})([\w-]+){_EQUALS})({_SIGNED_VALUE})?".encode()
+)
+_SIGNED_TOGETHER: Final = (
+    # Parameter that gives the scheme away, parameters that are secret beside it.
+    (b"awsaccesskeyid", {b"awsaccesskeyid", b"signature"}),  # S3, version 2
+    (b"googleaccessid", {b"googleaccessid", b"signature"}),  # GCS, version 2
+    (b"key-pair-id", {b"key-pair-id", b"signature"}),  # CloudFront
+    (b"se", {b"sig"}),  # Azure: expiry
+    (b"sv", {b"sig"}),  # Azure: version
+)
+_ALONE_MARKS: Final = (b"X-Amz-", b"x-amz-", b"X-Goog-", b"x-goog-")
+_TOGETHER_MARKS: Final = tuple(
+    name + equals
+    for name in (b"sig", b"ignature")
+    for equals in (b"=", b"%3D", b"%3d", b"\\u003d", b"\\u003D")
+)
+
+_LOOKS_LIKE_A_KEY: Final = (
+    (re.compile(r"(?i)\b(bearer|basic)\s+(?=\S*\d)[\w.~+/=-]{8,}"), rf"\1 {MASK}"),
+    (re.compile(r"(?<=://)[^/?#\s@]+@"), f"{MASK}@"),
+    (re.compile(r"(?<![\w-])[spr]k[_-](?=[\w-]*\d)[\w-]{8,}"), MASK),
+    (re.compile(r"(?<![\w-])eyJ[\w-]+\.[\w-]+\.[\w-]+"), MASK),
+    (
+        re.compile(
+            r"(?i)([?&](?:api[_-]?key|key|(?:access_|auth_)?token|password|"
+            r"(?:client_)?secret)=)[^&#\s\"']+"
+        ),
+        rf"\1{MASK}",
+    ),
+)
+
+
+def _letter(char: str) -> str:
+    """Return a pattern for a character as URLs, JSON and ``repr`` may write it."""
+    if char.isalnum():
+        return char
+    plain = re.escape(char)
+    return rf"(?:{plain}|(?i:%{ord(char):02x}|\\u{ord(char):04x})|\\{plain})"
+
+
+@lru_cache(maxsize=64)
+def spelled(secret: str) -> str:
+    """Return a pattern for a secret in whatever way URLs, JSON or repr spell it."""
+    pattern = "".join(map(_letter, secret))
+    return pattern if len(secret) >= _SHORT_KEY else rf"(?<![\w-]){pattern}(?![\w-])"
+
+
+def mask_secrets(text: str, secrets: Iterable[str]) -> str:
+    """Return text without the secrets, and without what looks like one.
+
+    That is: presigned URLs' signatures, bearer tokens, passwords in addresses,
+    ``?token=…`` and the like. A secret is found percent-encoded and as JSON, too.
+
+    >>> mask_secrets("https://me:pw@host/?token=a&page=2 for k-1234567", ["k-1234567"])
+    'https://***@host/?token=***&page=2 for ***'
+    """
+    for secret in sorted(filter(None, secrets), key=len, reverse=True):
+        text = re.sub(spelled(secret), MASK, text)
+    for pattern, mask in _LOOKS_LIKE_A_KEY:
+        text = pattern.sub(mask, text)
+    signed = mask_signatures(text.encode(errors="surrogatepass"))
+    return signed.decode(errors="surrogatepass")
+
+
+def mask_signatures(body: bytes) -> bytes:
+    r"""Return a body without the signatures of presigned URLs (S3, GCS, Azure).
+
+    The rest stays as it is, byte for byte. ``&`` may be written ``\u0026``,
+    ``&amp;`` or ``%26``.
+
+    >>> mask_signatures(b"https://b/f?X-Amz-Expires=9&X-Amz-Signature=0f1e")
+    b'https://b/f?X-Amz-Expires=9&X-Amz-Signature=***'
+    """
+    if any(mark in body for mark in _ALONE_MARKS):
+        body = _SIGNATURE.sub(rb"\1***", body)
+    if any(mark in body for mark in _TOGETHER_MARKS):
+        body = _QUERY.sub(_masked_query, body)
+    return body
+
+
+def _masked_query(query: re.Match[bytes]) -> bytes:
+    names = {name.lower() for _, name, _ in _PARAMETER.findall(query[0])}
+    secret = {
+        name
+        for sign, together in _SIGNED_TOGETHER
+        if sign in names and together <= names | {sign}
+        for name in together
+    }
+
+    def masked(parameter: re.Match[bytes]) -> bytes:
+        is_secret = parameter[3] and parameter[2].lower() in secret
+        return parameter[1] + MASK.encode() if is_secret else parameter[0]
+
+    return _PARAMETER.sub(masked, query[0]) if secret else query[0]
+
+
+def masked_body(body: bytes, key: str) -> bytes:
+    """Return a body without signatures and without the key, however spelled."""
+    body = mask_signatures(body)
+    # Letters and digits are spelled one way only: a quick test for most bodies.
+    longest = max(re.findall(r"[A-Za-z0-9]*", key), key=len)
+    if longest.encode() not in body:
+        return body
+    return re.sub(spelled(key).encode(), MASK.encode(), body)
+
+
+class KeyFilter(logging.Filter):
+    """Keeps the key out of what httpx and httpcore log: an answer may echo it."""
+
+    LOGGERS: Final = (
+        "httpx",
+        "httpcore.connection",
+        "httpcore.http11",
+        "httpcore.http2",
+        "httpcore.proxy",
+        "httpcore.socks",
+    )
+
+    def __init__(self, key: str) -> None:
+        super().__init__()
+        self._key = key
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Let every record through, its key masked."""
+        record.msg, record.args = mask_secrets(record.getMessage(), [self._key]), ()
+        return True
