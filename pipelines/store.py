@@ -319,8 +319,7 @@ def _attached(store: Path) -> "duckdb.DuckDBPyConnection":
     """
     import duckdb
 
-    reach = {"temp_directory": "", "python_enable_replacements": "false"}
-    con = duckdb.connect(config={**_OFFLINE, **reach})
+    con = duckdb.connect(config={**_OFFLINE, "temp_directory": ""})
     try:
         path = str(store).replace("'", "''")
         con.execute(f"attach '{path}' as published (read_only)")

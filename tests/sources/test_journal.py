@@ -1,0 +1,482 @@
+"""The journal: durable before it answers, rising in time, and whole over processes."""
+
+import signal
+import sqlite3
+import stat
+import subprocess
+import sys
+import tracemalloc
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta, timezone
+from itertools import chain, pairwise
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sources.errors import StoreError
+from sources.http import Reply
+from sources.journal import Journal, ReplyLike, uuid7
+from sources.records import Json, Response
+
+ROOT = Path(__file__).resolve().parents[2]
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+OF = ("torale", "default")
+
+
+def reply(**changed: Any) -> Reply:
+    """Return an answer as the HTTP client gives it."""
+    fields: dict[str, Any] = {
+        "method": "GET",
+        "url": "https://torale.example/api/v1/tasks/1/executions?limit=5",
+        "http_status": 200,
+        "headers": {"content-type": "application/json"},
+        "elapsed_ms": 12,
+        "attempts": 2,
+        "outcome": "ok",
+        "body": b'{"items":[]}',
+        "body_sha256": "ab" * 32,
+        "size_bytes": 12,
+    }
+    return Reply(**fields | changed)
+
+
+def keep(journal: Journal, answer: ReplyLike | None = None) -> Response:
+    """Append an answer of the account ``OF``."""
+    return journal.append(
+        provider=OF[0],
+        connection=OF[1],
+        endpoint="executions",
+        params={"limit": 5, "task_id": "a"},
+        reply=answer or reply(),
+    )
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Return where a journal may be made."""
+    return tmp_path / "home" / "journal.sqlite"
+
+
+PROGRAM = """
+import os, signal, sys
+from pathlib import Path
+from sources.http import Reply
+from sources.journal import Journal
+
+path, times, end = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+answer = Reply(
+    method="GET", url="https://torale.example/", elapsed_ms=1, outcome="ok",
+    http_status=200, body=os.urandom(2000),
+)
+journal = Journal(path)
+for number in range(times):
+    response = journal.append(
+        provider="torale", connection="default", endpoint="executions",
+        params={"process": os.getpid(), "number": number}, reply=answer,
+    )
+    print(response.response_id, flush=True)
+if end == "kill":
+    os.kill(os.getpid(), signal.SIGKILL)
+journal.close()
+"""
+
+
+def appender(path: Path, times: int, end: str) -> subprocess.Popen[str]:
+    """Start a process that appends, prints the ids, and ends as told."""
+    return subprocess.Popen(  # noqa: S603 - the program above
+        [sys.executable, "-c", PROGRAM, str(path), str(times), end],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_a_response_is_still_there_after_a_kill_right_behind_its_append(
+    path: Path,
+) -> None:
+    """Law: what ``append`` has returned survives ``kill -9``."""
+    with appender(path, 3, "kill") as process:
+        printed = process.communicate()[0].split()
+
+    with Journal(path) as journal:
+        kept = list(journal.waiting(*OF))
+
+    assert process.returncode == -signal.SIGKILL
+    assert [response.response_id for response in kept] == printed
+    assert [len(response.body or b"") for response in kept] == [2000] * 3
+
+
+def test_a_commit_waits_for_the_disk(path: Path) -> None:
+    """Law: the file is in WAL mode and each commit is synced (power, not only kill)."""
+    with Journal(path) as journal:
+        mode = journal._one("pragma synchronous"), journal._one("pragma auto_vacuum")
+        wal = journal._con.execute("pragma journal_mode").fetchone()
+
+    assert mode == (2, 2)
+    assert wal == ("wal",)
+
+
+def test_four_processes_append_at_once_and_nothing_is_lost(path: Path) -> None:
+    """Law: over processes ``received_at`` rises strictly, and ids sort as it does."""
+    processes = [appender(path, 25, "close") for _ in range(4)]
+    printed = [process.communicate()[0].split() for process in processes]
+
+    with Journal(path) as journal:
+        kept = list(journal.waiting(*OF))
+        ids = journal.ids(*OF)
+
+    times = [response.received_at for response in kept]
+    assert [process.returncode for process in processes] == [0] * 4
+    assert sorted(ids) == sorted(chain.from_iterable(printed))
+    assert ids == sorted(ids) == [response.response_id for response in kept]
+    assert all(earlier < later for earlier, later in pairwise(times))
+
+
+def test_threads_may_append_at_once(path: Path) -> None:
+    """Law: one journal serves the event loop's thread and others."""
+    with Journal(path) as journal, ThreadPoolExecutor(4) as threads:
+        kept = list(threads.map(lambda _: keep(journal), range(40)))
+        ids = journal.ids(*OF)
+
+    assert ids == sorted(response.response_id for response in kept)
+
+
+def test_a_response_comes_back_as_it_was_kept(path: Path) -> None:
+    """Law: no field changes on the way through the file."""
+    answers = [
+        reply(),
+        reply(body=b"", size_bytes=0),
+        reply(body=b"\x00\xff" * 9, headers={}),
+        reply(
+            http_status=None, body=None, body_sha256=None, error="timed out \u00e9\x00"
+        ),
+    ]
+    with Journal(path) as journal:
+        kept = [keep(journal, answer) for answer in answers]
+
+    with Journal(path) as journal:
+        found = list(journal.waiting(*OF))
+
+    assert found == kept
+    assert found[0] == Response(
+        provider="torale",
+        connection="default",
+        response_id=kept[0].response_id,
+        endpoint="executions",
+        method="GET",
+        url="https://torale.example/api/v1/tasks/1/executions?limit=5",
+        params=Json('{"limit":5,"task_id":"a"}'),
+        http_status=200,
+        headers=Json('{"content-type":"application/json"}'),
+        received_at=kept[0].received_at,
+        elapsed_ms=12,
+        attempts=2,
+        outcome="ok",
+        body=b'{"items":[]}',
+        body_sha256="ab" * 32,
+        size_bytes=12,
+    )
+
+
+def test_received_at_rises_though_the_clock_stands_or_steps_back(path: Path) -> None:
+    """Law: each response is later than the one before, by a microsecond at least."""
+    clock = [NOON, NOON, NOON - timedelta(days=400), NOON + timedelta(seconds=1)]
+    with Journal(path, now=iter(clock).__next__) as journal:
+        kept = [keep(journal).received_at for _ in clock]
+
+    assert [(at - NOON) // timedelta(microseconds=1) for at in kept] == [
+        0,
+        1,
+        2,
+        1_000_000,
+    ]
+
+
+def test_received_at_rises_over_clearing_and_reopening(path: Path) -> None:
+    """Law: the last time is remembered though no response is left to show it."""
+    with Journal(path, now=lambda: NOON) as journal:
+        first = keep(journal)
+        journal.clear([first.response_id])
+
+    with Journal(path, now=lambda: NOON - timedelta(hours=1)) as journal:
+        second = keep(journal)
+
+    assert second.received_at == first.received_at + timedelta(microseconds=1)
+    assert second.response_id > first.response_id
+
+
+def test_a_clock_of_another_zone_is_kept_in_utc(path: Path) -> None:
+    """Law: ``received_at`` is aware and in UTC."""
+    tokyo = NOON.astimezone(timezone(timedelta(hours=9)))
+    with Journal(path, now=lambda: tokyo) as journal:
+        kept = keep(journal)
+
+    assert kept.received_at == NOON
+    assert kept.received_at.tzinfo is UTC
+
+
+def test_waiting_shows_what_was_there_when_it_was_asked_for(path: Path) -> None:
+    """Law: what comes later is not among it, however slowly it is read."""
+    with Journal(path) as journal:
+        kept = [keep(journal) for _ in range(3)]
+        waiting = journal.waiting(*OF)
+        later = keep(journal)
+        found = [next(waiting)]
+        keep(journal)
+        found += waiting
+        again = list(journal.waiting(*OF))
+
+    assert found == kept
+    assert again[:4] == [*kept, later]
+    assert len(again) == 5
+
+
+def test_waiting_holds_one_body_in_memory(path: Path) -> None:
+    """Law: a journal of any size is read in bounded memory."""
+    with Journal(path) as journal:
+        for _ in range(30):
+            keep(journal, reply(body=bytes(1_000_000)))
+        tracemalloc.start()
+        count = sum(1 for _ in journal.waiting(*OF))
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+
+    assert count == 30
+    assert peak < 4_000_000
+
+
+def test_accounts_are_kept_apart(path: Path) -> None:
+    """Law: what waits, its ids and its count are those of one account."""
+    with Journal(path) as journal:
+        for provider, connection in [OF, OF, ("torale", "eu"), ("discuro", "default")]:
+            journal.append(
+                provider=provider,
+                connection=connection,
+                endpoint="executions",
+                params={},
+                reply=reply(),
+            )
+        counts = journal.counts()
+        eu = list(journal.waiting("torale", "eu"))
+        ids = journal.ids("torale", "eu")
+
+    assert counts == {OF: 2, ("torale", "eu"): 1, ("discuro", "default"): 1}
+    assert [(r.provider, r.connection, r.response_id) for r in eu] == [
+        ("torale", "eu", *ids)
+    ]
+
+
+def test_clearing_removes_those_and_no_others(path: Path) -> None:
+    """Law: only what is named leaves; what is unknown counts for nothing."""
+    with Journal(path) as journal:
+        kept = [keep(journal).response_id for _ in range(4)]
+        removed = journal.clear(iter([kept[0], kept[2], "unknown"]))
+        again = journal.clear([kept[0]]), journal.clear([])
+        left = journal.ids(*OF)
+
+    assert (removed, again) == (2, (0, 0))
+    assert left == [kept[1], kept[3]]
+
+
+def test_clearing_gives_disk_space_back(path: Path) -> None:
+    """Law: the file and its log shrink when what they held has been loaded."""
+    with Journal(path) as journal:
+        kept = [keep(journal, reply(body=bytes(200_000))) for _ in range(20)]
+        journal.clear([])
+        before = sum(file.stat().st_size for file in path.parent.iterdir())
+        journal.clear(response.response_id for response in kept)
+        after = sum(file.stat().st_size for file in path.parent.iterdir())
+
+    assert before > 4_000_000
+    assert after < 200_000
+
+
+def test_clearing_in_the_middle_of_reading_neither_waits_nor_breaks(path: Path) -> None:
+    """Law: a reader holds no transaction open."""
+    with Journal(path) as journal:
+        kept = [keep(journal) for _ in range(3)]
+        waiting = journal.waiting(*OF)
+        first = next(waiting)
+        journal.clear([kept[0].response_id, kept[1].response_id])
+        rest = list(waiting)
+
+    assert [first, *rest] == [kept[0], kept[2]]
+
+
+def test_only_the_owner_may_read_the_journal(path: Path) -> None:
+    """Law: bodies are private: 0600, log included, in a folder of 0700."""
+    with Journal(path) as journal:
+        keep(journal)
+        modes = {f.name: stat.S_IMODE(f.stat().st_mode) for f in path.parent.iterdir()}
+
+    assert modes == {
+        "journal.sqlite": 0o600,
+        "journal.sqlite-wal": 0o600,
+        "journal.sqlite-shm": 0o600,
+    }
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+
+
+def test_a_journal_of_a_newer_version_is_refused_in_words(path: Path) -> None:
+    """Law: an older program neither reads nor changes a newer layout."""
+    Journal(path).close()
+    con = sqlite3.connect(path)
+    con.execute("pragma user_version = 2")
+    con.close()
+
+    with pytest.raises(StoreError, match=r"newer execledger \(version 2.*Install"):
+        Journal(path)
+
+
+def test_a_new_journal_is_of_version_1(path: Path) -> None:
+    """Law: the layout's version is in the file."""
+    with Journal(path) as journal:
+        assert journal._one("pragma user_version") == 1
+
+
+@pytest.mark.parametrize(
+    "content", [b"no database, but long enough to be taken for one " * 50, b""]
+)
+def test_a_file_that_is_no_journal_is_refused_in_words(
+    path: Path, content: bytes
+) -> None:
+    """Law: the error names the file and the next step, and changes nothing."""
+    path.parent.mkdir()
+    path.write_bytes(content)
+
+    with pytest.raises(StoreError, match=r"journal\.sqlite.*Move it"):
+        Journal(path)
+
+    assert path.read_bytes() == content
+
+
+def test_a_damaged_journal_is_told_in_words(path: Path) -> None:
+    """Law: damage found while reading names the file and the next step."""
+    with Journal(path) as journal:
+        for _ in range(50):
+            keep(journal, reply(body=bytes(5000)))
+    whole = path.read_bytes()
+    path.write_bytes(whole[:8192] + b"\xa5" * (len(whole) - 8192))
+
+    with (
+        Journal(path) as journal,
+        pytest.raises(StoreError, match=r"journal\.sqlite.*malformed.*Move it"),
+    ):
+        list(journal.waiting(*OF))
+
+
+def test_a_folder_in_the_journals_place_is_told_in_words(path: Path) -> None:
+    """Law: what the operating system refuses is a ``StoreError`` with the path."""
+    path.mkdir(parents=True)
+
+    with pytest.raises(StoreError, match=r"journal\.sqlite: unable to open.*rights"):
+        Journal(path)
+
+
+def test_a_path_below_a_file_is_told_in_words(tmp_path: Path) -> None:
+    """Law: a folder that cannot be made is a ``StoreError`` with the path."""
+    (tmp_path / "file").touch()
+
+    with pytest.raises(StoreError, match=r"file/journal\.sqlite: .*Check the path"):
+        Journal(tmp_path / "file" / "journal.sqlite")
+
+
+def test_a_full_disk_keeps_what_is_there_and_takes_up_again(path: Path) -> None:
+    """Law: an append that finds no room raises, is not half there, and may be retried.
+
+    ``max_page_count`` makes SQLite give the same error as a full disk.
+    """
+    with Journal(path) as journal:
+        first = keep(journal)
+        journal._con.execute("pragma max_page_count = 20")
+        with pytest.raises(StoreError, match=r"full.*Free disk space"):
+            keep(journal, reply(body=bytes(500_000)))
+        journal._con.execute("pragma max_page_count = 100000")
+        second = keep(journal)
+        found = list(journal.waiting(*OF))
+
+    assert found == [first, second]
+
+
+def test_a_locked_journal_is_told_in_words(path: Path) -> None:
+    """Law: who waits in vain for another process learns of it."""
+    Journal(path).close()
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("begin immediate")
+
+    with Journal(path) as journal:
+        journal._con.execute("pragma busy_timeout = 10")
+        with pytest.raises(StoreError, match=r"locked.*Another process"):
+            keep(journal)
+        other.close()
+        kept = keep(journal)
+        found = journal.ids(*OF)
+
+    assert found == [kept.response_id]
+
+
+def test_making_a_journal_leaves_nothing_else_behind(path: Path) -> None:
+    """Law: a closed journal is one file."""
+    Journal(path).close()
+
+    assert [file.name for file in path.parent.iterdir()] == ["journal.sqlite"]
+
+
+def test_parameters_that_json_cannot_say_leave_no_row_and_no_lock(path: Path) -> None:
+    """Law: an append that fails for any reason ends its transaction."""
+    with Journal(path) as journal:
+        with pytest.raises(TypeError):
+            journal.append(
+                provider=OF[0],
+                connection=OF[1],
+                endpoint="executions",
+                params={"odd": object()},
+                reply=reply(),
+            )
+        kept = keep(journal)
+        found = journal.ids(*OF)
+
+    assert found == [kept.response_id]
+
+
+times = st.datetimes(
+    min_value=datetime(1970, 1, 1),  # noqa: DTZ001 - hypothesis wants it naive
+    max_value=datetime(9999, 12, 31),  # noqa: DTZ001 - likewise
+    timezones=st.just(UTC),
+)
+
+
+@given(times, times)
+def test_ids_sort_as_their_times_do(one: datetime, other: datetime) -> None:
+    """Law: of two times, to the microsecond, the later has the greater id."""
+    if one != other:
+        assert (uuid7(one) < uuid7(other)) == (one < other)
+
+
+@given(times)
+def test_an_id_is_a_uuid_of_version_7_that_tells_its_time(at: datetime) -> None:
+    """Law: RFC 9562: version, variant, milliseconds; microseconds in ``rand_a``."""
+    parsed = uuid.UUID(uuid7(at))
+
+    microseconds = (parsed.int >> 80) * 1000 + (parsed.int >> 64 & 0xFFF)
+    assert (parsed.version, parsed.variant) == (7, uuid.RFC_4122)
+    assert datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=microseconds) == at
+
+
+def test_two_ids_of_the_same_time_differ() -> None:
+    """Law: what is left of an id is random."""
+    assert len({uuid7(NOON) for _ in range(100)}) == 100
+
+
+def test_every_column_of_a_response_is_kept_but_the_rules_version(path: Path) -> None:
+    """Law: a field that the model gains must be given a place in the journal."""
+    with Journal(path) as journal:
+        rows = journal._con.execute("pragma table_info(responses)").fetchall()
+
+    fields = {field.name for field in msgspec.structs.fields(Response)}
+    assert {row[1] for row in rows} == fields - {"normalizer_version"}
