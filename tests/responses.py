@@ -10,6 +10,7 @@ import msgspec
 
 from sources import providers
 from sources.journal import uuid7
+from sources.json_text import encode
 from sources.records import Response
 
 BEGIN = datetime(2026, 3, 1, tzinfo=UTC)
@@ -70,9 +71,9 @@ def response(
         endpoint=endpoint,
         method="GET",
         url="http://127.0.0.1/",
-        params=json.dumps({"task_id": "t1"} if params is None else dict(params)),
+        params=encode({"task_id": "t1"} if params is None else dict(params)),
         http_status=status,
-        headers="{}",
+        headers=encode({}),
         received_at=received,
         elapsed_ms=1,
         attempts=1,

@@ -1,5 +1,5 @@
--- One row per execution whose duration is known: how long it took, and its place
--- among those of its provider and workflow, the slowest first.
+-- One row per execution whose duration is known: how long it took, and its
+-- place among those of its provider and workflow, the slowest first.
 with executions as (
     select * from execledger.executions
     where duration_ms is not null
