@@ -2,9 +2,11 @@
 
 Messages for people go to stderr, results to stdout. Exit codes: 2 usage or
 configuration, 3 another run holds the lock, 1 loaded but a provider failed, 0 all
-well. What is slow to import is imported inside the commands that need it.
+well; 130 interrupted. What is slow to import is imported inside the commands that
+need it.
 """
 
+import os
 import sys
 from datetime import datetime
 from importlib.metadata import version
@@ -92,12 +94,15 @@ class _Time(click.ParamType[datetime]):
 def init() -> None:
     """Write templates of configuration and secrets, and say what to fill in."""
     from pipelines.templates import write_templates
+    from sources import providers
 
     for path, is_new in write_templates():
         click.echo(f"{'wrote' if is_new else 'kept '} {path}")
+    sections = " or ".join(f"[sources.{name}]" for name in providers())
+    variables = " or ".join(f"SOURCES__{name.upper()}__API_KEY" for name in providers())
     click.echo(
-        "\nFill in the key below [sources.torale] in .dlt/secrets.toml (or set "
-        "SOURCES__TORALE__API_KEY),\nthen: execledger doctor && execledger load"
+        f"\nFill in the api_key below {sections} in .dlt/secrets.toml, or set "
+        f"{variables}.\nThen: execledger doctor && execledger load"
     )
 
 
@@ -105,8 +110,6 @@ def init() -> None:
 @_home
 def demo(home: str | None) -> int:
     """Load twice from small servers on this machine; no key, no network."""
-    import os
-
     from rich.console import Console
 
     from pipelines.config import find_home
@@ -146,12 +149,12 @@ def load(
     from pipelines.config import accounts, find_home, quiet_dlt
     from pipelines.load import load as run_load
     from pipelines.load import planned
-    from pipelines.terminal import summary, watched
+    from pipelines.terminal import printable, summary, watched
     from sources.provider import Window
 
     quiet_dlt()
-    if until and not since:
-        raise click.UsageError("--until needs --since.")
+    if until and not (since and since <= until):
+        raise click.UsageError("--until needs a --since that is not after it.")
     chosen = find_home(home)
     _refuse_new_home(home, chosen)
     window = Window(since, until)
@@ -165,7 +168,7 @@ def load(
     if as_json:
         _print_json(report)
     else:
-        click.echo(summary(report), err=True)
+        click.echo(printable(summary(report)), err=True)
     return 0 if report.outcome == "ok" else 1
 
 
@@ -174,7 +177,8 @@ def _refuse_new_home(said: str | None, chosen: "Home") -> None:
     from pipelines.config import is_default_home
 
     is_new = not chosen.published.exists() and not chosen.journal.exists()
-    if is_new and is_default_home(said) and not sys.stdin.isatty():
+    is_watched = sys.stdin is not None and sys.stdin.isatty()
+    if is_new and is_default_home(said) and not is_watched:
         raise click.UsageError(
             f"There is no store in {chosen.path}, and this is no terminal. "
             "Say --home DIR or set EXECLEDGER_HOME to start one."
@@ -189,12 +193,13 @@ def status(home: str | None, *, as_json: bool) -> None:
     from pipelines.config import find_home
     from pipelines.status import status as read_status
     from pipelines.status import told
+    from pipelines.terminal import printable
 
     found = read_status(find_home(home))
     if as_json:
         _print_json(found)
     else:
-        click.echo(told(found))
+        click.echo(printable(told(found)))
 
 
 @cli.command()
@@ -274,20 +279,19 @@ def query(
 def doctor(providers: tuple[str, ...], home: str | None, *, as_json: bool) -> int:
     """Test configuration, keys and connectivity; says how to mend each fault."""
     from pipelines.config import find_home, quiet_dlt
-    from pipelines.doctor import examine
+    from pipelines.doctor import CONFIGURATION, examine
+    from pipelines.terminal import printable
 
     quiet_dlt()
     findings = examine(find_home(home), providers)
     if as_json:
         _print_json(findings)
     for finding in () if as_json else findings:
-        sign = (
-            click.style("ok  ", "green")
-            if finding.is_ok
-            else click.style("FAIL", "red")
-        )
-        click.echo(f"{sign} {finding.subject}: {finding.message}")
-    return 0 if all(finding.is_ok for finding in findings) else 1
+        sign = ("FAIL", "red") if not finding.is_ok else ("ok  ", "green")
+        text = printable(f"{finding.subject}: {finding.message}")
+        click.echo(f"{click.style(sign[0], sign[1])} {text}")
+    faults = {finding.subject for finding in findings if not finding.is_ok}
+    return 2 if CONFIGURATION in faults else 1 if faults else 0
 
 
 def _print_json(value: object) -> None:

@@ -1,8 +1,10 @@
 """Configuration is dlt's own; here it becomes accounts and paths."""
 
 import os
+import re
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +15,24 @@ from sources import part, providers
 from sources.errors import ConfigurationError
 from sources.provider import settings_from
 
-__all__ = ["Account", "accounts", "find_home", "quiet_dlt"]
+__all__ = ["Account", "accounts", "find_home", "is_default_home", "quiet_dlt"]
 
 _SHARED = ("allow_http", "max_body_mb")
 """Keys that ``[execledger]`` sets for all providers."""
+
+
+class _Section(msgspec.Struct, frozen=True):
+    home: str | None = None
+
+
+class _File(msgspec.Struct):
+    """What is read of config.toml without dlt."""
+
+    execledger: _Section = _Section()
+
+
+class _Connections(msgspec.Struct):
+    connection_names: tuple[str, ...] = ()
 
 
 class Account(msgspec.Struct, frozen=True):
@@ -31,43 +47,57 @@ class Account(msgspec.Struct, frozen=True):
         """The account as people read it, such as ``torale:default``."""
         return f"{self.provider}:{self.connection}"
 
+    @property
+    def of(self) -> tuple[str, str]:
+        """Provider and connection, by which store and journal know the account."""
+        return self.provider, self.connection
+
 
 def quiet_dlt() -> None:
-    """Keep dlt from reporting usage and from warning of what is meant.
+    """Keep dlt from reporting usage, from warning of what is meant, and from Ctrl-C.
 
     Must run before dlt is imported. What the user set in the environment holds.
     """
     os.environ.setdefault("RUNTIME__DLTHUB_TELEMETRY", "false")
-    os.environ.setdefault("RUNTIME__LOG_LEVEL", "ERROR")
+    # what dlt logs as an error comes out as an exception too, or it tries again
+    os.environ.setdefault("RUNTIME__LOG_LEVEL", "CRITICAL")
+    # dlt would finish its step first; a load that is cut off anywhere loses nothing
+    os.environ.setdefault("RUNTIME__INTERCEPT_SIGNALS", "false")
 
 
 def find_home(given: str | None) -> Home:
     """Return the home: ``--home``, else EXECLEDGER_HOME, else the configuration.
 
-    Reads config.toml by itself: importing dlt would cost two seconds.
+    Reads config.toml by itself: importing dlt would cost two seconds. Raises
+    ``ConfigurationError`` where that file is none.
     """
-    path = given or os.environ.get("EXECLEDGER_HOME") or _configured_home()
-    return Home(Path(path or ".execledger").expanduser().resolve())
+    return Home(Path(_said_home(given) or ".execledger").expanduser().resolve())
 
 
 def is_default_home(given: str | None) -> bool:
     """Tell whether nobody said which home is meant."""
-    return not (given or os.environ.get("EXECLEDGER_HOME") or _configured_home())
+    return not _said_home(given)
+
+
+def _said_home(given: str | None) -> str | None:
+    environment = ("EXECLEDGER_HOME", "EXECLEDGER__HOME")
+    said = [given, *map(os.environ.get, environment)]
+    return next(filter(None, said), None) or _configured_home()
 
 
 def _configured_home() -> str | None:
-    if said := os.environ.get("EXECLEDGER__HOME"):
-        return said
+    """Return the home of config.toml; where relative, it is beside ``.dlt``."""
     for folder in (Path.cwd(), Path.home()):
         file = folder / ".dlt" / "config.toml"
-        if file.is_file():
-            try:
-                table = tomllib.loads(file.read_text(encoding="utf-8"))
-            except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-                raise ConfigurationError(f"{file}: {error}") from None
-            said = table.get("execledger", {}).get("home")
-            if isinstance(said, str):
-                return said
+        if not file.is_file():
+            continue
+        try:
+            table = tomllib.loads(file.read_text(encoding="utf-8"))
+            home = msgspec.convert(table, _File).execledger.home
+        except (ValueError, msgspec.ValidationError, OSError) as error:
+            raise ConfigurationError(f"{file}: {error}") from None
+        if home:
+            return str(folder / Path(home).expanduser())
     return None
 
 
@@ -83,8 +113,9 @@ def accounts(selected: Sequence[str] = ()) -> list[Account]:
             raise ConfigurationError(
                 f"There is no provider {name!r}. Known: {', '.join(known)}."
             )
-    wanted = selected or known
-    found = [account for name in wanted for account in _accounts_of(name)]
+    wanted = tuple(dict.fromkeys(selected)) or known
+    with _dlt_in_words():
+        found = [account for name in wanted for account in _accounts_of(name)]
     lacking = [n for n in wanted if n not in {account.provider for account in found}]
     if not found or (selected and lacking):
         keys = ", ".join(f"SOURCES__{name.upper()}__API_KEY" for name in lacking)
@@ -95,23 +126,53 @@ def accounts(selected: Sequence[str] = ()) -> list[Account]:
     return found
 
 
-def _accounts_of(provider: str) -> list[Account]:
+@contextmanager
+def _dlt_in_words() -> Iterator[None]:
+    from dlt.common.configuration.exceptions import ConfigProviderException
+
+    try:
+        yield
+    except ConfigProviderException as error:
+        # only where: what stands there may be a key
+        place = re.search(r"at line \d+ col \d+", str(error))
+        raise ConfigurationError(
+            f"{error.provider_name} in the folder .dlt cannot be read: it is no TOML "
+            f"{place[0] if place else 'in UTF-8, or a name stands in it twice'}."
+        ) from None
+
+
+def _accounts_of(provider: str) -> Iterator[Account]:
+    section = f"sources.{provider}"
+    kind = part(provider, "settings").Settings
+    for connection, where in _sections(section).items():
+        given = _values(kind, where)
+        if given.get("api_key") not in (None, ""):
+            settings = settings_from(kind, given, where)
+            yield Account(provider, connection, settings)
+        elif connection != "default":
+            raise ConfigurationError(
+                f"[{where}]: api_key is missing. Set "
+                f"{where.replace('.', '__').upper()}__API_KEY, or take "
+                f"{connection!r} out of connection_names."
+            )
+
+
+def _sections(section: str) -> dict[str, str]:
+    """Return the section of each connection; the first is the provider's own."""
     import dlt
 
-    section = f"sources.{provider}"
-    names = dlt.config.get(f"{section}.connection_names", list) or []
-    sections = {"default": section}
-    sections |= {name: f"{section}.connections.{name}" for name in names}
-    kind = part(provider, "settings").Settings
-    found = []
-    for connection, where in sections.items():
-        given = _values(kind, where)
-        if given.get("api_key") is not None:
-            settings = settings_from(kind, given, where)
-            found.append(Account(provider, connection, settings))
-        elif connection != "default":
-            raise ConfigurationError(f"[{where}]: api_key is missing.")
-    return found
+    names: object = dlt.config.get(f"{section}.connection_names")
+    raw: dict[str, object] = {"connection_names": names}
+    connections = settings_from(_Connections, raw, section).connection_names
+    if "default" in connections:
+        raise ConfigurationError(
+            f'[{section}]: connection_names must not hold "default": that is the '
+            "section itself."
+        )
+    return {
+        "default": section,
+        **{name: f"{section}.connections.{name}" for name in connections},
+    }
 
 
 def _values(kind: type[msgspec.Struct], section: str) -> dict[str, object]:
@@ -121,7 +182,9 @@ def _values(kind: type[msgspec.Struct], section: str) -> dict[str, object]:
     values: dict[str, object] = {}
     for field in msgspec.structs.fields(kind):
         reader = dlt.secrets if field.name.endswith("key") else dlt.config
-        values[field.name] = reader.get(f"{section}.{field.name}")
-        if values[field.name] is None and field.name in _SHARED:
-            values[field.name] = dlt.config.get(f"execledger.{field.name}")
+        value: object = reader.get(f"{section}.{field.name}")
+        if value is None and field.name in _SHARED:
+            value = dlt.config.get(f"execledger.{field.name}")
+        # a key that comes from a file in /run/secrets ends with that file's last line
+        values[field.name] = value.strip() if isinstance(value, str) else value
     return values

@@ -1,6 +1,7 @@
 """The whole path on this machine: twins on loopback, two loads, and what came of it."""
 
 import json
+import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -9,10 +10,12 @@ import duckdb
 import msgspec
 from rich.console import Console
 
+from pipelines.collect import Watch
 from pipelines.config import Account
-from pipelines.load import Report, Watch, load
+from pipelines.load import load
 from pipelines.query import Result
-from pipelines.store import Home, read_only
+from pipelines.runs import Report
+from pipelines.store import Home, locked, read_only
 from pipelines.terminal import as_table
 from sources import part, providers
 from sources.errors import ConfigurationError
@@ -23,6 +26,9 @@ __all__ = ["Demo", "run_demo", "show"]
 
 _MARK = "this-is-a-demo"
 """A file by which a home is known to be a demo's, and may be started anew."""
+
+_SHOWN = 10
+"""Differences that are printed."""
 
 
 class Demo(msgspec.Struct, kw_only=True):
@@ -71,11 +77,11 @@ def _start_anew(home: Home) -> None:
         raise ConfigurationError(
             f"{home.path} holds data that is no demo's. Say another --home."
         )
-    home.create()
-    mark.touch()
-    for file in files:
-        for path in home.path.glob(f"{file.name}*"):
-            path.unlink()
+    with locked(home):
+        mark.touch(mode=0o600)
+        for file in files:
+            for path in home.path.glob(f"{file.name}*"):
+                path.unlink()
 
 
 def _differences(
@@ -165,15 +171,23 @@ def show(demo: Demo, console: Console) -> None:
             cursor = con.execute(sql, values)
             names = [column[0] for column in cursor.description or ()]
             console.print(as_table(Result(names, cursor.fetchall()), title))
-    for difference in demo.differences:
-        console.print(f"The store differs: {difference}", style="red", markup=False)
-    if not demo.differences:
-        console.print("The store equals what the twins handed out.", style="green")
+    for line, style in _verdict(demo.differences):
+        console.print(line, style=style, markup=False, soft_wrap=True)
     console.print(_next_steps(demo.home), markup=False, soft_wrap=True)
 
 
+def _verdict(differences: list[str]) -> Iterator[tuple[str, str]]:
+    """Yield what to say of the differences, and in which colour."""
+    for difference in differences[:_SHOWN]:
+        yield f"The store differs: {difference}", "red"
+    if more := len(differences[_SHOWN:]):
+        yield f"... and {more:,} more differences", "red"
+    if not differences:
+        yield "The store equals what the twins handed out.", "green"
+
+
 def _next_steps(home: Home) -> str:
-    where = f"--home {home.path}"
+    where = f"--home {shlex.quote(str(home.path))}"
     return f"""
 The store is {home.published}. Try next:
   execledger tables {where}

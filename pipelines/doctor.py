@@ -7,13 +7,18 @@ from pathlib import Path
 
 import msgspec
 
+from pipelines.collect import masked
 from pipelines.config import Account, accounts
-from pipelines.store import Home, read_only
+from pipelines.load import waiting
+from pipelines.query import opened
+from pipelines.store import Home
 from sources import part
 from sources.errors import ExecledgerError
-from sources.journal import Journal
 
-__all__ = ["Finding", "examine"]
+__all__ = ["CONFIGURATION", "Finding", "examine"]
+
+CONFIGURATION = "configuration"
+"""The subject of a finding that is no provider's and no file's fault."""
 
 _SECRETS = Path(".dlt") / "secrets.toml"
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
@@ -41,7 +46,7 @@ def examine(home: Home, selected: Sequence[str] = ()) -> list[Finding]:
     try:
         known = accounts(selected)
     except ExecledgerError as error:
-        return [_fault("configuration", str(error)), *found]
+        return [_fault(CONFIGURATION, str(error)), *found]
     return [asyncio.run(_account(account)) for account in known] + found
 
 
@@ -50,6 +55,9 @@ async def _account(account: Account) -> Finding:
         said = await part(account.provider, "collect").check(account.settings)
     except ExecledgerError as error:
         return _fault(account.name, str(error))
+    except Exception as error:  # noqa: BLE001 - one account hides no other's state
+        reason = f"{masked(account, error)}. Is base_url right?"
+        return _fault(account.name, reason)
     return _well(account.name, f"{account.settings.base_url} answers: {said}")
 
 
@@ -74,13 +82,12 @@ def _tried(subject: str, look: Callable[[], str]) -> Finding:
 
 
 def _waiting(home: Home) -> str:
-    with Journal(home.journal) as journal:
-        waiting = sum(journal.counts().values())
-    return f"{home.journal}, {waiting:,} responses wait for the next load"
+    count = sum(waiting(home).values())
+    return f"{home.journal}, {count:,} responses wait for the next load"
 
 
 def _executions(home: Home) -> str:
-    with read_only(home) as con:
+    with opened(home) as con:
         sql = "select count(*) from execledger.executions"
         count = con.execute(sql).fetchall()[0][0]
     return f"{home.published}, {count:,} executions"

@@ -2,21 +2,30 @@
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain, count
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import duckdb
 import msgspec
 
 from pipelines.store import Home, read_only
-from sources.errors import ConfigurationError
+from sources.errors import ConfigurationError, StoreError
 from sources.records import TABLES
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Result", "TableInfo", "as_text", "rows_of", "tables", "written"]
+__all__ = [
+    "Result",
+    "TableInfo",
+    "as_text",
+    "opened",
+    "rows_of",
+    "tables",
+    "written",
+]
 
 
 class Result(msgspec.Struct):
@@ -35,24 +44,44 @@ class TableInfo(msgspec.Struct):
 
 
 @contextmanager
-def _run(home: Home, sql: str) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Run SQL on the store; it can neither write nor reach a file or the network."""
+def opened(home: Home) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open the store read-only; a fault of the store itself is a ``StoreError``."""
     with read_only(home) as con:
         try:
-            yield con.execute(sql)
+            yield con
         except duckdb.Error as error:
-            raise ConfigurationError(f"The query fails: {error}") from None
+            raise StoreError(
+                f"{home.published} cannot be read: {error}. If the file is damaged, "
+                "restore a copy of it; or move it away, and load again."
+            ) from error
+
+
+@contextmanager
+def _in_words() -> Iterator[None]:
+    try:
+        yield
+    except duckdb.Error as error:
+        raise ConfigurationError(f"The query fails: {error}") from None
 
 
 def rows_of(home: Home, sql: str) -> Result:
-    """Return the rows of a query; raises ``ConfigurationError`` where it fails."""
-    with _run(home, sql) as con:
+    """Return the rows of a query; raises ``ConfigurationError`` where it fails.
+
+    The query can neither write nor reach a file or the network.
+    """
+    with read_only(home) as con, _in_words():
+        con.execute(sql)
         names = [column[0] for column in con.description or ()]
         return Result(names, con.fetchall())
 
 
 def written(home: Home, sql: str, form: Literal["csv", "json", "parquet"]) -> bytes:
-    """Return the rows of a query as a file: CSV (with header), JSON array, Parquet."""
+    """Return the rows of a query as a file.
+
+    CSV has a header, and nothing for NULL. JSON is an array of objects, with numbers
+    however large as numbers and NaN as null. Bytes are hexadecimal in both. A column's
+    name that comes twice gets a number. Raises ``ConfigurationError``.
+    """
     if form == "parquet":
         return _parquet(home, sql)
     result = rows_of(home, sql)
@@ -60,17 +89,39 @@ def written(home: Home, sql: str, form: Literal["csv", "json", "parquet"]) -> by
 
 
 def _parquet(home: Home, sql: str) -> bytes:
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
+    with read_only(home) as con, _in_words():
+        found = con.sql(sql)
+        if found is None:
+            raise ConfigurationError("The query gives no rows to write.")
+        table = cast("pa.Table", found.to_arrow_table())
     file = io.BytesIO()
-    with _run(home, sql) as con:
-        pq.write_table(cast("pa.Table", con.to_arrow_table()), file)
+    try:
+        pq.write_table(table.rename_columns(_distinct(table.column_names)), file)
+    except pa.ArrowNotImplementedError as error:
+        raise ConfigurationError(f"{error}. Cast that column to varchar.") from None
     return file.getvalue()
 
 
+def _distinct(names: Sequence[str]) -> list[str]:
+    """Return the names, each that stood before with the first number that is free."""
+    taken: dict[str, None] = {}
+    for name in names:
+        numbered = (f"{name}_{number}" for number in count(1))
+        free = (one for one in chain([name], numbered) if one not in taken)
+        taken[next(free)] = None
+    return list(taken)
+
+
 def _json(result: Result) -> bytes:
-    rows = [dict(zip(result.names, row, strict=True)) for row in result.rows]
-    return msgspec.json.encode(rows, enc_hook=str) + b"\n"
+    names = _distinct(result.names)
+    rows = [dict(zip(names, map(_plain, row), strict=True)) for row in result.rows]
+    return _ENCODER.encode(rows) + b"\n"
+
+
+_ENCODER = msgspec.json.Encoder(enc_hook=str, decimal_format="number")
 
 
 def _csv(result: Result) -> bytes:
@@ -81,6 +132,15 @@ def _csv(result: Result) -> bytes:
     return file.getvalue().encode()
 
 
+def _plain(value: object) -> object:
+    """Return a value as JSON can say it, however nested."""
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, dict):
+        return {as_text(key): _plain(inner) for key, inner in value.items()}
+    return [*map(_plain, value)] if isinstance(value, list | tuple) else value
+
+
 def as_text(value: object) -> str:
     """Return a value as people read it; NULL is empty, times are ISO 8601."""
     if value is None:
@@ -89,15 +149,15 @@ def as_text(value: object) -> str:
         return "true" if value else "false"
     if isinstance(value, bytes):
         return value.hex()
-    if isinstance(value, dict | list):
-        return msgspec.json.encode(value, enc_hook=str).decode()
+    if isinstance(value, dict | list | tuple):
+        return _ENCODER.encode(_plain(value)).decode()
     iso = getattr(value, "isoformat", None)
     return str(iso()) if iso else str(value)
 
 
 def tables(home: Home) -> list[TableInfo]:
     """Return every table and view of the store with its comment and row count."""
-    with read_only(home) as con:
+    with opened(home) as con:
         found = con.execute(
             "select schema_name, table_name, comment from duckdb_tables() "
             "where schema_name = 'execledger' and not starts_with(table_name, '_dlt') "

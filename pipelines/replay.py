@@ -1,17 +1,19 @@
 """Every normalized table anew from the raw responses; asks no provider."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import UTC, datetime
 
 import duckdb
 import msgspec
 
-from pipelines.load import drain, finish, insert, select_from
+from pipelines.load import drain, finish, select_from
+from pipelines.runs import insert_run
 from pipelines.store import Home, WorkCopy, locked, work_copy
 from sources import part, providers
 from sources.errors import StoreError
 from sources.journal import uuid7
 from sources.json_text import encode
+from sources.observations import Normalizer, Sight
 from sources.records import TABLES, Mode, Response, Run
 from sources.seen import Seen
 from sources.tables import columns
@@ -19,6 +21,19 @@ from sources.tables import columns
 __all__ = ["Replayed", "replay"]
 
 _FETCH = 256
+
+_KEYS = {
+    **{n: "execution_key" for n, r in TABLES.items() if r.MODE is Mode.SNAPSHOT},
+    "workflows": "workflow_key",
+}
+"""The tables that are rebuilt, and by which key their rows belong together."""
+
+_FIRST_SEEN = {
+    "executions": ", day = case when started_at is null and created_at is null "
+    "then cast(old.first_seen_at as date) else day end",
+    "workflows": "",
+}
+"""Those that have a column ``first_seen_at``, and what else hangs on it."""
 
 
 class Replayed(msgspec.Struct, kw_only=True):
@@ -33,54 +48,101 @@ class Replayed(msgspec.Struct, kw_only=True):
 def replay(home: Home, *, wait_s: float = 0) -> Replayed:
     """Rebuild every normalized table from ``raw_responses`` in one atomic step.
 
-    An execution whose response has no body any more (it was pruned) keeps its rows.
+    What was read from a response that has no body any more (it was pruned), or of a
+    provider that is not installed, keeps its rows. Raises ``StoreError``.
     """
     if not home.published.exists():
         raise StoreError(f'{home.published} is not there: run "execledger load" first.')
     started = datetime.now(UTC)
     with locked(home, wait_s=wait_s), work_copy(home) as work:
-        kept = _clear(work.con)
-        drain(work, [_source(work, *of) for of in _accounts(work.con)])
-        replayed = Replayed(
-            home=str(home.path),
-            responses=_count(work.con, f"raw_responses where {_READABLE}"),
-            executions=_count(work.con, "executions"),
-            kept=kept,
+        replayed = _rebuild(home, work)
+        run = Run(
+            run_id=uuid7(started),
+            command="replay",
+            started_at=started,
+            ended_at=datetime.now(UTC),
+            outcome="ok",
+            counts=encode({"executions": replayed.executions, "kept": replayed.kept}),
         )
-        _insert_run(work.con, started, replayed)
+        insert_run(work.con, run)
         finish(work)
     return replayed
 
 
-_READABLE = "(body is not null or outcome not in ('ok', 'unchanged', 'pending'))"
+def _rebuild(home: Home, work: WorkCopy) -> Replayed:
+    try:
+        kept = _clear(work.con)
+    except duckdb.CatalogException as error:
+        raise StoreError(
+            f"{home.published} is no store of execledger: {error}. Say another --home."
+        ) from error
+    count = _count(work.con, "executions")
+    if sources := [_source(work, *of, kept) for of in _accounts(work.con)]:
+        drain(work, sources)
+    _remember(work.con)
+    return Replayed(
+        home=str(home.path),
+        responses=_count(work.con, f"raw_responses where {_readable()}"),
+        executions=_count(work.con, "executions") - count,
+        kept=count,
+    )
+
+
+def _readable() -> str:
+    """Return the condition for responses that can be read anew.
+
+    What came without a body, as a fault of the connection, has no hash of one.
+    """
+    known = ", ".join(f"'{name}'" for name in providers())
+    return f"(body is not null or body_sha256 is null) and provider in ({known})"
 
 
 def _accounts(con: duckdb.DuckDBPyConnection) -> list[tuple[str, str]]:
-    sql = "select distinct provider, connection from execledger.raw_responses"
-    known = providers()
-    return sorted(row for row in con.execute(sql).fetchall() if row[0] in known)
-
-
-def _clear(con: duckdb.DuckDBPyConnection) -> int:
-    """Remove what can be rebuilt; return how many executions cannot and stay."""
-    con.execute(
-        "create temp table pruned as select e.execution_key "
-        "from execledger.executions e left join execledger.raw_responses r "
-        "using (response_id) where r.body is null"
+    sql = (
+        "select distinct provider, connection from execledger.raw_responses "
+        f"where {_readable()} order by all"
     )
-    for name, record in TABLES.items():
-        if record.MODE is Mode.SNAPSHOT:
+    return con.execute(sql).fetchall()
+
+
+def _clear(con: duckdb.DuckDBPyConnection) -> set[str]:
+    """Remove the rows that can be read anew; return the keys of those that cannot."""
+    kept: set[str] = set()
+    for name, key in _KEYS.items():
+        if name in _FIRST_SEEN:
             con.execute(
-                f"delete from execledger.{name} where execution_key not in "
-                "(select execution_key from pruned)"
+                f"create temp table first_seen_{name} as "
+                f"select {key}, first_seen_at from execledger.{name}"
             )
-    con.execute(
-        "delete from execledger.workflows where response_id in "
-        "(select response_id from execledger.raw_responses where body is not null)"
-    )
-    kept = _count(con, "executions")
-    con.execute("drop table pruned")
+        con.execute(
+            f"delete from execledger.{name} where response_id in "
+            f"(select response_id from execledger.raw_responses where {_readable()})"
+        )
+        rows = con.execute(f"select distinct {key} from execledger.{name}").fetchall()
+        kept.update(row[0] for row in rows)
     return kept
+
+
+def _remember(con: duckdb.DuckDBPyConnection) -> None:
+    """Bring back what only responses knew whose bodies are pruned.
+
+    That is when something was first seen, and that a status which now seems to be
+    the first was there before.
+    """
+    for name, also in _FIRST_SEEN.items():
+        key = _KEYS[name]
+        con.execute(
+            f"update execledger.{name} as now set first_seen_at = old.first_seen_at"
+            f"{also} from first_seen_{name} as old where now.{key} = old.{key} "
+            "and old.first_seen_at < now.first_seen_at"
+        )
+        con.execute(f"drop table first_seen_{name}")
+    con.execute(
+        "delete from execledger.status_history where (execution_key, observed_at) in "
+        "(select (execution_key, observed_at) from execledger.status_history qualify "
+        "(status, provider_status) = lag((status, provider_status)) over ("
+        "partition by execution_key order by observed_at))"
+    )
 
 
 def _count(con: duckdb.DuckDBPyConnection, where: str) -> int:
@@ -88,13 +150,31 @@ def _count(con: duckdb.DuckDBPyConnection, where: str) -> int:
     return int(rows[0][0])
 
 
-def _source(work: WorkCopy, provider: str, connection: str) -> object:
+class _Sparing:
+    """A normalizer that does not see what is to be kept as it is."""
+
+    def __init__(self, normalizer: Normalizer, kept: Collection[str]) -> None:
+        self.VERSION = normalizer.VERSION
+        self.records = normalizer.records
+        self._observe = normalizer.observe
+        self._kept = kept
+
+    def observe(self, response: Response) -> Sight:
+        """Return what the response shows but for what is kept."""
+        sight = self._observe(response)
+        seen = [one for one in sight.observations if one.key not in self._kept]
+        return msgspec.structs.replace(sight, observations=seen)
+
+
+def _source(
+    work: WorkCopy, provider: str, connection: str, kept: Collection[str]
+) -> object:
     from sources.source import drain_source
 
     def waiting() -> Iterator[Response]:
         return _responses(work.con, provider, connection)
 
-    normalizer = part(provider, "normalize")
+    normalizer = _Sparing(part(provider, "normalize"), kept)
     seen = Seen(select_from(work.con), provider, connection)
     return drain_source(provider, waiting, normalizer, seen, keeps_raw=False)
 
@@ -106,24 +186,10 @@ def _responses(
     names = [column.name for column in columns(Response)]
     cursor = con.cursor().execute(
         f"select {', '.join(names)} from execledger.raw_responses "
-        f"where provider = ? and connection = ? and {_READABLE} "
+        f"where provider = ? and connection = ? and {_readable()} "
         "order by received_at, response_id",
         [provider, connection],
     )
     while rows := cursor.fetchmany(_FETCH):
         for row in rows:
             yield Response(**dict(zip(names, row, strict=True)))
-
-
-def _insert_run(
-    con: duckdb.DuckDBPyConnection, started: datetime, replayed: Replayed
-) -> None:
-    run = Run(
-        run_id=uuid7(started),
-        command="replay",
-        started_at=started,
-        ended_at=datetime.now(UTC),
-        outcome="ok",
-        counts=encode({"executions": replayed.executions, "kept": replayed.kept}),
-    )
-    insert(con, run)

@@ -6,9 +6,10 @@ from typing import Any
 
 import msgspec
 
-from pipelines.load import select_from, unfinished
-from pipelines.store import Home, read_only
-from sources.journal import Journal
+from pipelines.load import select_from, waiting
+from pipelines.query import opened
+from pipelines.runs import unfinished
+from pipelines.store import Home
 
 __all__ = ["LastRun", "Status", "status", "told"]
 
@@ -45,18 +46,15 @@ _LOST = ("acknowledged_elsewhere", "lost_in_transit", "expired", "missing")
 
 def status(home: Home) -> Status:
     """Return how the home stands; neither a store nor a journal need be there."""
-    found = Status(home=str(home.path))
-    if home.journal.exists():
-        with Journal(home.journal) as journal:
-            counts = journal.counts()
-        found.waiting = {":".join(of): count for of, count in counts.items()}
+    counts = {":".join(of): count for of, count in waiting(home).items()}
+    found = Status(home=str(home.path), waiting=counts)
     if home.published.exists():
         _read_store(home, found)
     return found
 
 
 def _read_store(home: Home, found: Status) -> None:
-    with read_only(home) as con:
+    with opened(home) as con:
         select = select_from(con)
         by_status = "select status, count(*) from {executions} group by status"
         by_state = (
@@ -75,7 +73,8 @@ def _read_store(home: Home, found: Status) -> None:
         found.lost = dict(sorted(map(tuple, select(by_state, _LOST))))
         for run in select(last, ()):
             found.last_run = LastRun(*run)
-        found.unfinished = {name: sorted(due) for name, due in unfinished(con).items()}
+        due = unfinished(select)
+        found.unfinished = {name: sorted(scopes) for name, scopes in due.items()}
 
 
 def _number(rows: Sequence[Sequence[Any]]) -> int:

@@ -8,6 +8,7 @@ from typing import get_args, get_type_hints
 import msgspec
 
 from sources import part, providers
+from sources.errors import ConfigurationError
 
 __all__ = ["write_templates"]
 
@@ -15,14 +16,19 @@ __all__ = ["write_templates"]
 def write_templates(folder: Path = Path(".dlt")) -> list[tuple[Path, bool]]:
     """Write config.toml and secrets.toml (0600) where they are not there yet.
 
-    Returns each path, and whether it was written.
+    Returns each path, and whether it was written. Raises ``ConfigurationError``.
     """
-    folder.mkdir(mode=0o700, exist_ok=True)
     files = {
         folder / "config.toml": (_config(), 0o644),
         folder / "secrets.toml": (_secrets(), 0o600),
     }
-    return [(path, _write(path, text, mode)) for path, (text, mode) in files.items()]
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        return [(path, _write(path, *what)) for path, what in files.items()]
+    except OSError as error:
+        raise ConfigurationError(
+            f"{error.filename}: {error.strerror}. Go to a folder that you may write to."
+        ) from None
 
 
 def _write(path: Path, text: str, mode: int) -> bool:
@@ -42,6 +48,9 @@ _HEAD = """\
 [execledger]
 # Where store and journal are (--home and EXECLEDGER_HOME win)
 # home = "./.execledger"
+# For all providers that do not say otherwise:
+# max_body_mb = 64.0
+# allow_http = false
 
 [runtime]
 dlthub_telemetry = false

@@ -11,21 +11,29 @@ from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElaps
 from rich.table import Table
 from rich.text import Text
 
+from pipelines.collect import Watch
 from pipelines.config import Account
-from pipelines.load import AccountReport, Report, Watch
 from pipelines.query import Result, as_text
+from pipelines.runs import AccountReport, Report
 
-__all__ = ["as_table", "summary", "watched"]
+__all__ = ["as_table", "printable", "summary", "watched"]
 
 
 @contextmanager
 def watched() -> Iterator[Watch]:
-    """Show on stderr what is read of each account, as it is read."""
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    """Show what is read of each account, as it is read, if stderr is a terminal."""
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}", markup=False),
+        TimeElapsedColumn(),
+    )
     read: dict[str, Counter[str]] = {}
     lines: dict[str, TaskID] = {}
     console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True) as progress:
+    is_seen = console.is_terminal
+    with Progress(
+        *columns, console=console, transient=True, disable=not is_seen
+    ) as progress:
 
         def watch(account: Account, what: str, more: int) -> None:
             name = account.name
@@ -52,7 +60,7 @@ def summary(report: Report) -> str:
 def _account(account: AccountReport) -> Iterator[str]:
     yield (
         f"{account.account}: {account.new:,} new and {account.changed:,} changed "
-        f"executions ({_said(account.read)} read)"
+        f"executions ({_said(account.read) or 'nothing'} read)"
     )
     for error in account.errors:
         yield f"  ! {error}"
@@ -65,7 +73,7 @@ def as_table(result: Result, title: str | None = None) -> Table:
         is_number = _are_numbers([row[place] for row in result.rows])
         table.add_column(Text(name), justify="right" if is_number else "left")
     for row in result.rows:
-        table.add_row(*(Text(_printable(as_text(value))) for value in row))
+        table.add_row(*(Text(printable(as_text(value))) for value in row))
     return table
 
 
@@ -74,6 +82,6 @@ def _are_numbers(values: list[object]) -> bool:
     return bool(kinds) and kinds <= {int, float, Decimal}
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """Return a text without what could steer a terminal."""
     return "".join(c if c.isprintable() or c == "\n" else "\ufffd" for c in text)

@@ -6,6 +6,7 @@ from pathlib import Path
 import duckdb
 import sqlglot
 from sqlglot import exp
+from sqlglot.errors import SqlglotError
 
 from sources.errors import StoreError
 from sources.records import TABLES
@@ -34,7 +35,7 @@ def create_views(con: duckdb.DuckDBPyConnection, folder: Path = SQL / "marts") -
     """
     files = {path.stem: path.read_text("utf-8") for path in folder.glob("*.sql")}
     con.execute("create schema if not exists marts")
-    for name in _ordered({name: _needs(sql) for name, sql in files.items()}):
+    for name in _ordered({name: _needs(name, sql) for name, sql in files.items()}):
         try:
             con.execute(f"create or replace view marts.{name} as {files[name]}")
             text = _literal(_first_comment(files[name]))
@@ -43,9 +44,12 @@ def create_views(con: duckdb.DuckDBPyConnection, folder: Path = SQL / "marts") -
             raise StoreError(f"The view marts.{name} fails: {error}") from None
 
 
-def _needs(sql: str) -> set[str]:
-    """Return the views that a select reads."""
-    tree = sqlglot.parse_one(sql, dialect="duckdb")
+def _needs(name: str, sql: str) -> set[str]:
+    """Return the views that a view reads."""
+    try:
+        tree = sqlglot.parse_one(sql, dialect="duckdb")
+    except SqlglotError as error:
+        raise StoreError(f"The view marts.{name} is no SQL: {error}") from None
     return {table.name for table in tree.find_all(exp.Table) if table.db == "marts"}
 
 

@@ -19,26 +19,18 @@ from itertools import pairwise
 import msgspec
 
 from sources.errors import (
-    BodyTooLarge,
-    IncompleteListing,
     KeyRefused,
     NotFound,
     ProviderError,
-    RequestRefused,
-    ServerFault,
     Throttled,
 )
 
-__all__ = ["Listing", "Page", "read_pages", "read_window"]
+__all__ = ["Fetch", "Listing", "Page", "is_past", "oldest", "read_pages"]
 
 _FINAL = (KeyRefused, NotFound, Throttled)  # every further page would end so too
 _MAX_FAILURES = 10  # in a row: the server is down, and each cost its retries
 _MAX_BISECTIONS = 12  # from 4,096 rows down to the single one that is bad
 _SMALLEST_LIMIT = 20  # the documented default: who refuses it refuses any
-_AMBIGUOUS = (
-    "limit={1} brought the same {0} rows as limit={0}: there are exactly so many, or "
-    "this server never gives more. If the provider shows older ones, they are missing."
-)
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,11 +64,11 @@ class Listing(msgspec.Struct, frozen=True, kw_only=True):
     """The oldest known time of a row that was read."""
 
 
-_Fetch = Callable[[int], Awaitable[Page]]
+Fetch = Callable[[int], Awaitable[Page]]
 
 
 async def read_pages(
-    fetch: _Fetch,
+    fetch: Fetch,
     *,
     page_size: int,
     until: datetime | None,
@@ -109,41 +101,7 @@ async def read_pages(
         total=next((each.total for each in rounds[::-1] if each.pages), None),
         rounds=len(rounds),
         errors=rounds[-1].errors(),
-        oldest_read=_oldest(time for page in pages for time in page.times),
-    )
-
-
-async def read_window(
-    fetch: _Fetch, *, first_limit: int, until: datetime | None, growth: int = 4
-) -> Listing:
-    """Read a listing that knows no pages, by windows that grow from its top.
-
-    ``fetch(limit)`` reads the newest ``limit`` rows, or raises a ``ProviderError``.
-    Each window is ``growth`` (at least 2) times the one before, until an answer is
-    shorter than asked for, or holds a row older than ``until``: then it is complete.
-
-    One stored row that the server cannot answer fails every window that holds it
-    (``ServerFault``): the rows above it are found by bisection. A first window that
-    is refused or too large is halved, down to 20. Any other error is raised where
-    nothing was read yet, and recorded where a smaller window was.
-
-    A larger window that brings just as many rows as the first, full one: that many
-    there are, or the server never gives more. No answer tells which, so it counts as
-    incomplete: ``first_limit`` should be the largest limit that is documented.
-    """
-    window = _Window(fetch, until, growth)
-    limit: int | None = first_limit
-    while limit is not None:
-        limit = await window.ask(limit)
-    if not window.good:
-        raise window.errors[-1]
-    return Listing(
-        ids=window.ids,
-        is_complete=window.is_complete,
-        total=None,
-        rounds=window.asked,
-        errors=window.errors,
-        oldest_read=window.oldest,
+        oldest_read=oldest(time for page in pages for time in page.times),
     )
 
 
@@ -158,7 +116,7 @@ class _Round:
     """One pass over the pages: what was answered, and how far to read."""
 
     def __init__(
-        self, fetch: _Fetch, size: int, until: datetime | None, grown: "_Round | None"
+        self, fetch: Fetch, size: int, until: datetime | None, grown: "_Round | None"
     ) -> None:
         self.fetch, self.size, self.until, self.grown = fetch, size, until, grown
         self.pages: dict[int, Page] = {}
@@ -214,7 +172,7 @@ class _Round:
             self.size = _full_size(page, self.size)
         is_short = self.total is None and len(page.ids) < self.size
         # Nothing new: past the end, or a server that knows no pages at all.
-        if is_short or self.ids.issuperset(page.ids) or _is_past(page, self.until):
+        if is_short or self.ids.issuperset(page.ids) or is_past(page, self.until):
             self.end = min(self.end, number)
         self.ids.update(page.ids)
 
@@ -228,13 +186,13 @@ class _Round:
         if self.errors():
             return _Verdict.FAILED
         pages = [page for n, page in sorted(self.pages.items()) if n <= self.end]
-        is_past = _is_past(pages[-1], self.until)
+        reaches = is_past(pages[-1], self.until)
         floor = self.grown.total if self.grown else None
         if _shrinks([floor, *map(_total, pages)]):
             return _Verdict.MOVED
-        if not self.grown and not _is_gapless(pages, is_whole=not is_past):
+        if not self.grown and not _is_gapless(pages, is_whole=not reaches):
             return _Verdict.MOVED
-        if is_past or (self.total is None and len(pages[-1].ids) < self.size):
+        if reaches or (self.total is None and len(pages[-1].ids) < self.size):
             return _Verdict.COMPLETE
         if self.total is None:
             return _Verdict.MOVED
@@ -299,64 +257,12 @@ def _full_size(first: Page, asked: int) -> int:
     return first.limit
 
 
-def _oldest(times: Iterable[datetime | None]) -> datetime | None:
+def oldest(times: Iterable[datetime | None]) -> datetime | None:
+    """Return the oldest of the known times, if there is one."""
     return min((time for time in times if time is not None), default=None)
 
 
-def _is_past(page: Page, until: datetime | None) -> bool:
-    oldest = _oldest(page.times)
-    return until is not None and oldest is not None and oldest < until
-
-
-class _Window:
-    """What windows brought so far, and which one to ask for next."""
-
-    def __init__(self, fetch: _Fetch, until: datetime | None, growth: int) -> None:
-        self.fetch, self.until, self.growth = fetch, until, growth
-        self.ids: set[str] = set()
-        self.errors: list[ProviderError] = []
-        self.oldest: datetime | None = None
-        self.is_complete = False
-        self.asked = self.bisections = 0
-        self.first = self.good = 0  # limits: first and largest that were answered
-        self.bad: int | None = None  # smallest limit at which the server fell over
-
-    async def ask(self, limit: int) -> int | None:
-        """Ask for ``limit`` rows; return what to ask for next, None at the end."""
-        self.asked += 1
-        try:
-            page = await self.fetch(limit)
-        except ServerFault as fault:
-            if self.bad is None:
-                self.errors.append(fault)
-            self.bad = limit
-            return self._between(limit)
-        except ProviderError as error:
-            is_first = not self.good and self.bad is None
-            is_size = isinstance(error, RequestRefused | BodyTooLarge)
-            if is_first and is_size and limit > _SMALLEST_LIMIT:
-                return max(limit // 2, _SMALLEST_LIMIT)
-            self.errors.append(error)
-            return None
-        return self._take(limit, page)
-
-    def _take(self, limit: int, page: Page) -> int | None:
-        rows = len(page.ids)
-        self.ids.update(page.ids)
-        self.oldest = _oldest([self.oldest, *page.times])
-        self.good, self.first = limit, self.first or limit
-        is_whole = rows < limit and rows != self.first
-        if is_whole or _is_past(page, self.until):
-            self.is_complete = True
-            self.errors.clear()  # a bad row further down is none of those wanted
-            return None
-        if rows < limit:
-            self.errors.append(IncompleteListing(_AMBIGUOUS.format(rows, limit)))
-            return None
-        return limit * self.growth if self.bad is None else self._between(self.bad)
-
-    def _between(self, bad: int) -> int | None:
-        self.bisections += 1
-        middle = (self.good + bad) // 2
-        is_exact = middle == self.good  # the row behind the good ones is the bad one
-        return None if is_exact or self.bisections > _MAX_BISECTIONS else middle
+def is_past(page: Page, until: datetime | None) -> bool:
+    """Tell whether a page holds a row that is older than ``until``."""
+    last = oldest(page.times)
+    return until is not None and last is not None and last < until

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import TypeVar, get_origin
+from typing import TypeVar, get_origin, get_type_hints
 
 import msgspec
 
@@ -53,11 +53,10 @@ def settings_from(kind: type[S], raw: Mapping[str, object], section: str) -> S:
     commas. Raises ``ConfigurationError`` that names the key and never its value.
     """
     given: dict[str, object] = {}
-    for field in msgspec.structs.fields(kind):
-        value = raw.get(field.name)
+    for name, hint in get_type_hints(kind).items():
+        value = raw.get(name)
         if value is not None:
-            is_list = get_origin(field.type) is tuple
-            given[field.name] = _listed(value) if is_list else value
+            given[name] = _listed(value) if get_origin(hint) is tuple else value
     try:
         return msgspec.convert(given, kind, strict=False)
     except (msgspec.ValidationError, ValueError) as error:

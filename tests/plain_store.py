@@ -32,8 +32,9 @@ class PlainStore:
         self.seen = Seen(select_from(self.con), provider, "default")
 
     def close(self) -> None:
-        """Close the store; left open, DuckDB would warn at the end."""
+        """Close the store and let go of it: hypothesis holds on to its arguments."""
         self.con.close()
+        del self.con, self.seen
 
     def after(self, *loads: Sequence[Response], trusts_store: bool = True) -> Self:
         """Empty the store, take these loads, and return the store."""

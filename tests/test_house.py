@@ -28,6 +28,7 @@ ARROWS = {
     "http": "addresses bodies masking records errors",
     "failures": "http masking errors",
     "paging": "records errors",
+    "windows": "paging errors",
     "polling": "records errors",
     "provider": "errors",
     # keeping, choosing, writing
@@ -40,9 +41,9 @@ ARROWS = {
     "<provider>.__init__": ". source provider tables fold journal seen http errors",
     "<provider>.settings": "errors",
     "<provider>.client": (
-        "http failures addresses paging polling json_text records errors"
+        "http failures addresses paging windows polling json_text records errors"
     ),
-    "<provider>.listing": ".client .normalize .settings paging observations errors",
+    "<provider>.listing": ".client .normalize .settings paging windows observations errors",
     "<provider>.details": ".client .settings provider observations errors",
     "<provider>.collect": (
         ".client .listing .details .normalize .settings provider journal seen "

@@ -9,12 +9,17 @@ from sources.http import Http, Reply
 from sources.json_text import NotJsonError, decode
 from sources.records import Response
 
-__all__ = ["TASKS", "Keep", "ToraleClient", "has_no_details"]
+__all__ = ["TASKS", "Keep", "ToraleClient", "executions_path", "has_no_details"]
 
 Keep = Callable[[str, Mapping[str, object], Reply], Response]
 """Puts an answer into the journal, by endpoint and what was asked with."""
 
 TASKS = "/api/v1/tasks/"  # without its slash the server redirects to plain http
+
+
+def executions_path(task_id: str) -> str:
+    """Return the path of a task's executions, which ends in no slash."""
+    return f"{TASKS}{quote_segment(task_id)}/executions"
 
 
 class ToraleClient:
@@ -43,7 +48,7 @@ class ToraleClient:
         """
         query = {"page": page, "limit": limit}
         asked = {name: value for name, value in query.items() if value is not None}
-        path = f"{TASKS}{quote_segment(task_id)}/executions"
+        path = executions_path(task_id)
         params = {"task_id": task_id, **asked}
         return await self._get("executions", path, params, asked, attempts)
 
@@ -54,13 +59,12 @@ class ToraleClient:
 
         ``list_sha256`` is the hash of the list item that it completes.
         """
-        path = f"{TASKS}{quote_segment(task_id)}/executions/"
+        path = f"{executions_path(task_id)}/{quote_segment(execution_id)}"
         params = {
             "task_id": task_id,
             "execution_id": execution_id,
             "list_sha256": list_sha256,
         }
-        path += quote_segment(execution_id)
         return await self._get("execution", path, params, {}, missing_is_an_answer=True)
 
     async def _get(

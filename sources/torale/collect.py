@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
 
 from sources.errors import (
     IncompleteListing,
@@ -14,13 +15,13 @@ from sources.errors import (
 from sources.failures import failure
 from sources.http import Http, Limits, Reply
 from sources.journal import Journal
-from sources.json_text import decode
+from sources.json_text import NotJsonError, decode
 from sources.observations import Observation, Sight
 from sources.paging import Listing
 from sources.provider import Collected, Progress, Window, unwatched
 from sources.records import Response
 from sources.seen import Seen
-from sources.torale.client import TASKS, Keep, ToraleClient
+from sources.torale.client import TASKS, Keep, ToraleClient, executions_path
 from sources.torale.details import Details
 from sources.torale.listing import Lister
 from sources.torale.normalize import observe
@@ -31,6 +32,10 @@ __all__ = ["check", "collect", "connect", "planned"]
 _OPEN_FOR = timedelta(days=30)
 """How long an execution that never ends is waited for; servers end a stuck one
 within hours, so an older one was deleted."""
+
+_SET_IDS = "Set SOURCES__TORALE__TASK_IDS to the ids of the tasks to read."
+_LISTS_NONE = f"Torale: this server does not list tasks (404). {_SET_IDS}"
+_NO_LIST = f"Torale: the list of tasks is no list. Check base_url. Else: {_SET_IDS}"
 
 
 async def collect(
@@ -43,15 +48,19 @@ async def collect(
     unfinished: Mapping[str, str] | None = None,
     progress: Progress = unwatched,
 ) -> Collected:
-    """Read what is due into the journal; what failed is returned, not raised."""
+    """Read what is due into the journal; what failed is returned, not raised.
+
+    Raises what is not the provider's fault: ``ConfigurationError``, ``StoreError``.
+    """
     keep = _keeper(journal, connection, progress)
-    async with connect(settings) as http:
-        client = ToraleClient(http, keep)
-        due = dict(unfinished or {})
-        horizons = _Horizons(seen, settings, window or Window(), due)
-        reading = _Reading(settings, client, seen, horizons, progress)
-        reading.result.unfinished = due
-        await reading.everything()
+    horizons = _Horizons(seen, settings, window or Window(), unfinished or {})
+    try:
+        async with connect(settings) as http:
+            client = ToraleClient(http, keep)
+            reading = _Reading(settings, client, seen, horizons, progress)
+            await reading.everything()
+    except ExceptionGroup as failed:  # of what ran side by side
+        raise failed.exceptions[0] from None
     return reading.result
 
 
@@ -102,19 +111,34 @@ def planned(
 
 
 async def check(settings: Settings) -> str:
-    """Return what the key can read; asks for the list of tasks, and keeps nothing.
+    """Return what the key can read; keeps nothing.
 
-    Raises ``ProviderError`` with the next step where that fails.
+    Asks for the list of tasks; of a server that has none, for the newest execution
+    of the first of ``task_ids``. Raises ``ProviderError`` with the next step.
     """
     async with connect(settings) as http:
         reply = await http.request("GET", TASKS, attempts=1)
-    error = failure(reply, "Torale")
-    if isinstance(error, NotFound) and settings.task_ids:
-        return "the server lists no tasks; task_ids are set"
-    if error:
+        is_listing = reply.http_status != HTTPStatus.NOT_FOUND
+        if not is_listing and settings.task_ids:
+            path = executions_path(settings.task_ids[0])
+            reply = await http.request("GET", path, params={"limit": 1}, attempts=1)
+    if not is_listing and not settings.task_ids:
+        raise NotFound(_LISTS_NONE)
+    if error := failure(reply, "Torale"):
         raise error
-    tasks = decode(reply.body or b"").value
-    return f"{len(tasks) if isinstance(tasks, list) else 0} tasks"
+    if not is_listing:
+        return "it lists no tasks, and the first of task_ids can be read"
+    return f"{_count_of(reply)} tasks"
+
+
+def _count_of(reply: Reply) -> int:
+    try:
+        tasks = decode(reply.body or b"").value
+    except NotJsonError:
+        tasks = None
+    if not isinstance(tasks, list):
+        raise UnexpectedAnswer(_NO_LIST)
+    return len(tasks)
 
 
 class _Horizons:
@@ -130,7 +154,7 @@ class _Horizons:
         now = datetime.now(UTC)
         self._held = seen.horizons(open_since=now - _OPEN_FOR)
         self._settle = timedelta(hours=settings.settle_hours)
-        self._unfinished = unfinished
+        self.unfinished = unfinished
         self.window = window
         self.has_details = any(held.has_details for held in self._held.values())
 
@@ -142,8 +166,8 @@ class _Horizons:
         """Return the start down to which to read, or ``None`` for everything."""
         held = self._held.get(task_id)
         bounds = [held.until(self._settle) if held else None]
-        if task_id in self._unfinished:
-            due = self._unfinished[task_id]
+        if task_id in self.unfinished:
+            due = self.unfinished[task_id]
             bounds.append(datetime.fromisoformat(due) if due else None)
         if self.window.since is not None:
             bounds.append(self.window.since)
@@ -162,7 +186,10 @@ class _Reading:
         horizons: _Horizons,
         progress: Progress,
     ) -> None:
-        self.result = Collected(counts={"tasks": 0, "executions": 0, "details": 0})
+        self.result = Collected(
+            counts={"tasks": 0, "executions": 0, "details": 0},
+            unfinished=dict(horizons.unfinished),
+        )
         self._settings = settings
         self._client = client
         self._seen = seen
@@ -184,56 +211,50 @@ class _Reading:
 
     async def _task_ids(self) -> list[str]:
         """Return the configured tasks, else every task that the key can list."""
-        configured = list(dict.fromkeys(self._settings.task_ids))
+        configured = self._settings.task_ids
+        listed: list[str] = []
         try:
-            response = await self._client.tasks()
-        except NotFound:
-            if configured:  # the documented API has no list of tasks
-                return configured
-            raise NotFound(
-                "Torale: this server does not list tasks (404). Set "
-                "SOURCES__TORALE__TASK_IDS to the ids of the tasks to read."
-            ) from None
+            listed = await self._listed()
         except ProviderError as error:
             if isinstance(error, KeyRefused) or not configured:
                 raise
-            self.result.errors.append(error)
-            return configured
-        sight = observe(response)
-        if sight.outcome != "ok" and not configured:
-            raise UnexpectedAnswer(
-                "Torale: the list of tasks is no list. Is base_url right? Else set "
-                "SOURCES__TORALE__TASK_IDS to the ids of the tasks to read."
-            )
-        listed = [o.name for o in sight.observations if o.kind == "workflow"]
-        return configured or listed
+            # the documented API has no list, and with ids none is needed
+            if not isinstance(error, NotFound | UnexpectedAnswer):
+                self.result.errors.append(error)
+        return list(dict.fromkeys(configured or listed))
+
+    async def _listed(self) -> list[str]:
+        try:
+            sight = observe(await self._client.tasks())
+        except NotFound:
+            raise NotFound(_LISTS_NONE) from None
+        if sight.outcome != "ok":
+            raise UnexpectedAnswer(_NO_LIST)
+        return [o.name for o in sight.observations if o.kind == "workflow"]
 
     async def _task(self, task_id: str) -> None:
         """Read one task's executions; a failure is noted and stops no other."""
         until = self._horizons.until(task_id)
         self.result.counts["tasks"] += 1
+        self.result.unfinished[task_id] = until.isoformat() if until else ""
+        read = Lister(self._client, self._settings, task_id, self._see)
         try:
-            listing = await Lister(self._client, self._settings, task_id, self._see)(
-                until
-            )
+            listing = await read(until)
         except ProviderError as error:
             self._failed(task_id, error)
             return
         self.result.counts["executions"] += len(listing.ids)
-        for fault in listing.errors:
-            self._failed(task_id, fault)
         if listing.is_complete:
-            self.result.unfinished.pop(task_id, None)
-        else:
-            self.result.unfinished[task_id] = until.isoformat() if until else ""
-            if not listing.errors:
-                self._failed(task_id, _moving(listing))
+            del self.result.unfinished[task_id]
+            return
+        for fault in listing.errors or [_moving(listing)]:
+            self._failed(task_id, fault, _so_far(listing))
 
-    def _failed(self, task_id: str, error: ProviderError) -> None:
-        words = str(error)
+    def _failed(self, task_id: str, error: ProviderError, so_far: str = "") -> None:
+        task = f"Task {task_id}"
         if isinstance(error, NotFound):
-            words += " Was it deleted, made private, or is the key refused?"
-        self.result.errors.append(type(error)(f"Task {task_id}: {words}"))
+            task += " (deleted, made private, or not to be read with this key)"
+        self.result.errors.append(type(error)(f"{task}: {error}{so_far}"))
 
     def _see(self, sight: Sight) -> None:
         """Note of which executions on a page the details are due."""
@@ -244,24 +265,43 @@ class _Reading:
             held = known.get(item.key)
             is_new = held is None or held.list_sha256 != item.sha256
             is_meant = item.at is not None and item.at in self._horizons.window
-            is_missing = (
-                self._horizons.has_details
-                and held is not None
-                and held.content_sha256 == held.list_sha256
+            may_lack = self._horizons.has_details or (
+                item.scope in self._horizons.unfinished
             )
-            if item.is_terminal and (is_new or is_missing or is_meant):
+            is_missing = held is not None and held.content_sha256 == held.list_sha256
+            if item.is_terminal and (is_new or is_meant or (may_lack and is_missing)):
                 self._wanted[item.key] = item
 
     async def _details(self) -> None:
         """Read the details that are due, if the server has any."""
-        details = Details(self._client, self._wanted, self._progress)
-        await details.read(self._settings.concurrency)
+        details = Details(self._client, self._wanted.values(), self._progress)
+        error = await details.read(self._settings.concurrency)
         self.result.counts["details"] = details.count
-        self.result.errors += details.errors
+        if error:
+            self.result.errors.append(error)
+        for item in details.missed:
+            self._is_due(item)
+
+    def _is_due(self, item: Observation) -> None:
+        """Let the next collecting of a task read down to this execution at least."""
+        due = self.result.unfinished.get(item.scope)
+        if due != "":
+            until = item.at or datetime.now(UTC)  # without a time it is listed first
+            until = min(until, datetime.fromisoformat(due)) if due else until
+            self.result.unfinished[item.scope] = until.isoformat()
 
 
 def _moving(listing: Listing) -> IncompleteListing:
     return IncompleteListing(
-        f"the list changed faster than it could be read, {listing.rounds} times. "
-        "What was seen is loaded; the next load reads it again."
+        "Torale: the list changed faster than it could be read, "
+        f"{listing.rounds} times."
+    )
+
+
+def _so_far(listing: Listing) -> str:
+    oldest = listing.oldest_read
+    back = f", back to {oldest:%Y-%m-%d %H:%M:%S} UTC" if oldest else ""
+    return (
+        f" Executions read: {len(listing.ids)}{back}; "
+        "the next load asks for the others again."
     )

@@ -1,7 +1,7 @@
 """Single executions: what the list leaves out, where the server has it."""
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 
 from sources.errors import KeyRefused, ProviderError, Throttled
 from sources.observations import Observation
@@ -15,35 +15,50 @@ _FAILURES = 5
 
 
 class Details:
-    """Reads single executions side by side, until it makes no sense to ask on."""
+    """Reads single executions side by side, until it makes no sense to ask on.
+
+    ``missed`` has those that should have been read and could not be.
+    """
 
     def __init__(
-        self,
-        client: ToraleClient,
-        wanted: Mapping[str, Observation],
-        progress: Progress,
+        self, client: ToraleClient, wanted: Iterable[Observation], progress: Progress
     ) -> None:
         self.count = 0
-        self.errors: list[ProviderError] = []
+        self.missed: list[Observation] = []
         self._client = client
-        self._wanted = wanted
+        self._waiting: Iterator[Observation] = iter(wanted)
         self._progress = progress
+        self._first: ProviderError | None = None
         self._failures = 0
         self._is_over = False
+        self._are_offered = True
 
-    async def read(self, concurrency: int) -> None:
-        """Ask for one; where the server has it, for the others too."""
-        waiting = iter(self._wanted.values())
-        for first in waiting:
+    async def read(self, concurrency: int) -> ProviderError | None:
+        """Ask for one, then for the others; return the error that stands for all."""
+        for first in self._waiting:
             await self._one(first)
             break
         async with asyncio.TaskGroup() as group:
             for _ in range(concurrency):
-                group.create_task(self._some(waiting))
+                group.create_task(self._some())
+        if not self._are_offered:
+            self.missed.clear()
+        elif self._is_over:
+            self.missed += self._waiting
+        return self._error()
 
-    async def _some(self, waiting: Iterator[Observation]) -> None:
-        for item in waiting:
-            if self._is_over:
+    def _error(self) -> ProviderError | None:
+        if self._first is None or not self.missed:
+            return None
+        return type(self._first)(
+            f"Details of execution {self.missed[0].name}: {self._first} "
+            f"Details not read: {len(self.missed)}; the next load asks again."
+        )
+
+    async def _some(self) -> None:
+        while not self._is_over:
+            item = next(self._waiting, None)
+            if item is None:
                 return
             await self._one(item)
 
@@ -51,14 +66,14 @@ class Details:
         try:
             response = await self._client.execution(item.scope, item.name, item.sha256)
         except ProviderError as error:
+            self.missed.append(item)
+            self._first = self._first or error
             self._failures += 1
             is_final = isinstance(error, KeyRefused | Throttled)
             self._is_over |= is_final or self._failures >= _FAILURES
-            if not self.errors:
-                where = f"Details of execution {item.name}"
-                self.errors.append(type(error)(f"{where}: {error}"))
             return
         self._failures = 0
-        self._is_over |= has_no_details(response)
         self.count += response.outcome == "ok"
         self._progress("details", 1)
+        if has_no_details(response):
+            self._is_over, self._are_offered = True, False

@@ -6,6 +6,9 @@ import msgspec
 
 __all__ = ["Settings"]
 
+_CENTURY_H = 876_600
+_TaskId = Annotated[str, msgspec.Meta(min_length=1)]
+
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """One account at Torale; each field is a key of ``[sources.torale]``."""
@@ -13,7 +16,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     api_key: Annotated[str, "The API key (sk_…); belongs into secrets.toml"]
     base_url: Annotated[str, "Where Torale answers"] = "https://api.torale.ai"
     task_ids: Annotated[
-        tuple[str, ...], "Tasks to read; absent: every task that the key can list"
+        tuple[_TaskId, ...], "Tasks to read; absent: every task that the key can list"
     ] = ()
     settle_hours: Annotated[
         float, "How long after its start a finished execution is read again"
@@ -25,10 +28,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     allow_http: Annotated[bool, "Whether plain http beyond loopback is allowed"] = False
 
     def __post_init__(self) -> None:
-        least = {"page_size": 1, "concurrency": 1, "settle_hours": 0}
-        for name, bound in least.items():
-            if getattr(self, name) < bound:
-                raise ValueError(f"{name} must be at least {bound}")
-        for name in ("requests_per_second", "max_body_mb"):
-            if getattr(self, name) <= 0:
-                raise ValueError(f"{name} must be above 0")
+        within = {
+            "page_size": (1, 1_000_000),
+            "concurrency": (1, 1000),
+            "settle_hours": (0, _CENTURY_H),
+            "requests_per_second": (0.001, 1_000_000),
+            "max_body_mb": (0.001, 1_000_000),
+        }
+        for name, (least, most) in within.items():
+            if not least <= getattr(self, name) <= most:  # NaN is in no range
+                raise ValueError(f"{name} must be from {least:,} to {most:,}")

@@ -280,3 +280,33 @@ def test_the_latest_error_of_a_request_stands_under_the_request(
     assert store.con.execute(
         "select execution_key, message, http_status from execledger.errors"
     ).fetchall() == [("request:torale:default:executions:t1", "second", 404)]
+
+
+def test_a_page_whose_bad_row_is_known_brings_nothing_new(store: PlainStore) -> None:
+    """A bad row that was rejected once does not keep a body from being 'unchanged'."""
+    history = [response("torale", [{"no": "id"}], second=second) for second in (0, 1)]
+
+    store.after(history[:1], history[1:])
+
+    assert store.con.execute(
+        "select outcome from execledger.raw_responses order by received_at"
+    ).fetchall() == [("ok",), ("unchanged",)]
+
+
+def test_a_detail_that_comes_late_does_not_hide_a_newer_list_item(
+    store: PlainStore,
+) -> None:
+    """The hash that decides 'changed' is that of the list item last seen."""
+    params = {"list_sha256": canonical_sha256(item()), "execution_id": "e1"}
+    newer = item(change_summary="newer")
+    store.after(
+        [
+            response("torale", [item()]),
+            response("torale", [newer], second=1),
+            response("torale", item(), endpoint="execution", params=params, second=2),
+        ]
+    )
+
+    assert store.con.execute(
+        "select list_sha256 from execledger.executions"
+    ).fetchall() == [(canonical_sha256(newer),)]

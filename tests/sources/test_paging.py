@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from sources.errors import (
     BodyTooLarge,
-    IncompleteListing,
     KeyRefused,
     NotFound,
     ProviderError,
@@ -22,7 +21,8 @@ from sources.errors import (
     Throttled,
     TransportFault,
 )
-from sources.paging import Listing, Page, read_pages, read_window
+from sources.paging import Listing, Page, read_pages
+from sources.windows import read_window
 
 NOON = datetime(2026, 8, 1, 12, tzinfo=UTC)
 
@@ -625,17 +625,15 @@ def test_windows_without_times_grow_to_the_end() -> None:
     assert len(listing.ids) == 25
 
 
-def test_a_window_that_stays_at_the_first_limit_says_what_may_be_missing() -> None:
-    """A server that clamps in silence is never taken for the end."""
-    server = Server(rows(95), most=10)
+def test_a_window_with_exactly_as_many_rows_as_asked_for_first_is_the_end() -> None:
+    """The larger window is shorter than its limit: there are no more rows."""
+    server = Server(rows(10))
 
     listing = windowed(server)
 
     assert server.asked == [10, 40]
-    assert not listing.is_complete
-    assert len(listing.ids) == 10
-    assert [type(error) for error in listing.errors] == [IncompleteListing]
-    assert "limit=40 brought the same 10 rows as limit=10" in str(listing.errors[0])
+    assert listing.is_complete
+    assert listing.errors == []
 
 
 def test_a_clamped_window_that_reaches_the_time_is_complete() -> None:

@@ -1,0 +1,119 @@
+"""Collecting from all accounts at once: one account's fault stops no other."""
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import msgspec
+
+from pipelines.config import Account
+from sources import part
+from sources.errors import ExecledgerError, ProviderError
+from sources.journal import Journal
+from sources.masking import mask_secrets
+from sources.provider import Collected, Window
+from sources.seen import Seen, Select
+
+__all__ = ["Due", "Watch", "collect_all", "masked"]
+
+Watch = Callable[[Account, str, int], None]
+"""Told of progress: the account, what was read, how many more."""
+
+Due = Mapping[str, Mapping[str, str]]
+"""By account, the scopes that earlier runs could not read to their end."""
+
+
+def collect_all(
+    accounts: Sequence[Account],
+    journal: Journal,
+    select: Select,
+    *,
+    due: Due,
+    window: Window,
+    watch: Watch,
+) -> list[Collected]:
+    """Read what is due of all accounts, side by side, into the journal."""
+
+    async def one(account: Account) -> Collected:
+        left = set(journal.ids(*account.of))
+        unfinished = due.get(account.name, {})
+        try:
+            collected: Collected = await part(account.provider, "collect").collect(
+                account.settings,
+                journal,
+                Seen(select, *account.of),
+                connection=account.connection,
+                window=window,
+                unfinished=unfinished,
+                progress=lambda what, more: watch(account, what, more),
+            )
+        except Exception as error:  # noqa: BLE001 - whatever it is, others are loaded
+            return _broken_off(account, journal, unfinished, error)
+        _note_untouched(account, journal, left, collected)
+        return collected
+
+    async def every() -> list[Collected]:
+        return await asyncio.gather(*map(one, accounts))
+
+    return asyncio.run(every())
+
+
+def _broken_off(
+    account: Account, journal: Journal, due: Mapping[str, str], error: Exception
+) -> Collected:
+    """Return what is known of a collecting that raised: nothing is read to its end."""
+    scopes = {scope for _, scope in _scopes(account, journal)}
+    return Collected(
+        errors=[_in_words(account, fault) for fault in _leaves(error)],
+        unfinished=dict.fromkeys(scopes, "") | dict(due),
+    )
+
+
+def _note_untouched(
+    account: Account, journal: Journal, left: set[str], collected: Collected
+) -> None:
+    """Add to what is unfinished the scopes that a crash cut and nobody read since.
+
+    Once what is left of them is in the store, it would look as if all before it
+    were there too.
+    """
+    if not left:
+        return
+    scopes = list(_scopes(account, journal))
+    cut = {scope for response_id, scope in scopes if response_id in left}
+    read = {scope for response_id, scope in scopes if response_id not in left}
+    for scope in cut - read:
+        collected.unfinished.setdefault(scope, "")
+
+
+def _scopes(account: Account, journal: Journal) -> Iterator[tuple[str, str]]:
+    """Yield response and scope of every execution that is listed in what waits."""
+    observe = part(account.provider, "normalize").observe
+    for response in journal.waiting(*account.of):
+        for observation in observe(response).observations:
+            if observation.kind == "item":
+                yield response.response_id, observation.scope
+
+
+def _leaves(error: Exception) -> Iterator[Exception]:
+    """Yield the exceptions of a group, however deep, or the one that there is."""
+    if not isinstance(error, ExceptionGroup):
+        yield error
+        return
+    for inner in error.exceptions:
+        yield from _leaves(inner)
+
+
+def _in_words(account: Account, error: Exception) -> ExecledgerError:
+    if isinstance(error, ExecledgerError):
+        return error
+    return ProviderError(
+        f"Reading broke off: {masked(account, error)}. What was received is loaded, "
+        "and the next load reads the rest. Please report this fault."
+    )
+
+
+def masked(account: Account, error: Exception) -> str:
+    """Return an unforeseen error as text, the account's keys masked."""
+    given = msgspec.structs.asdict(account.settings)
+    keys = [str(value) for name, value in given.items() if name.endswith("key")]
+    return mask_secrets(repr(error), keys)

@@ -1,0 +1,95 @@
+"""What a load came to, and the ledger of runs."""
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import duckdb
+import msgspec
+
+from pipelines.collect import Due
+from pipelines.store import Home
+from sources.journal import uuid7
+from sources.json_text import encode
+from sources.records import Run
+from sources.seen import Select
+from sources.tables import to_arrow
+
+__all__ = ["AccountReport", "Report", "insert_run", "load_run", "summed", "unfinished"]
+
+
+class AccountReport(msgspec.Struct, kw_only=True):
+    """What one load brought of one account."""
+
+    account: str
+    read: dict[str, int]
+    new: int
+    changed: int
+    errors: list[str]
+    unfinished: dict[str, str]
+
+
+class Report(msgspec.Struct, kw_only=True):
+    """What one load came to."""
+
+    home: str
+    run_id: str
+    outcome: str
+    started_at: datetime
+    ended_at: datetime
+    accounts: list[AccountReport]
+
+
+def summed(home: Home, started: datetime, accounts: list[AccountReport]) -> Report:
+    """Return what a load came to that began at ``started`` and ends now."""
+    has_failed = any(account.errors for account in accounts)
+    return Report(
+        home=str(home.path),
+        run_id=uuid7(started),
+        outcome="partial" if has_failed else "ok",
+        started_at=started,
+        ended_at=datetime.now(UTC),
+        accounts=accounts,
+    )
+
+
+def load_run(report: Report, due: Due) -> Run:
+    """Return the row of a load; what it did not read of ``due`` stays unfinished."""
+    accounts = report.accounts
+    still = {**due, **{one.account: one.unfinished for one in accounts}}
+    counts = {
+        "accounts": {
+            one.account: {**one.read, "new": one.new, "changed": one.changed}
+            for one in accounts
+        },
+        "unfinished": {name: scopes for name, scopes in still.items() if scopes},
+    }
+    errors = [f"{one.account}: {error}" for one in accounts for error in one.errors]
+    return Run(
+        run_id=report.run_id,
+        command="load",
+        started_at=report.started_at,
+        ended_at=report.ended_at,
+        outcome=report.outcome,
+        counts=encode(counts),
+        error="\n".join(errors) or None,
+    )
+
+
+def insert_run(con: duckdb.DuckDBPyConnection, run: Run) -> None:
+    """Add the row of a run; it is published with what it loaded, or not at all."""
+    con.register("one_row", to_arrow(Run, [run]))
+    con.execute(f"insert into execledger.{Run.TABLE} by name from one_row")
+    con.unregister("one_row")
+
+
+def unfinished(select: Select) -> dict[str, dict[str, str]]:
+    """Return, by account, the listings that the last load could not finish."""
+    rows: Sequence[Sequence[str]] = select(
+        "select counts from {runs} where command = 'load' "
+        "order by started_at desc limit 1",
+        (),
+    )
+    counts = json.loads(rows[0][0]) if rows else {}
+    found: dict[str, dict[str, str]] = counts.get("unfinished", {})
+    return found

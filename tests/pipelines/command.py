@@ -1,0 +1,57 @@
+"""The command line, run within the tests' own process."""
+
+import io
+import sys
+from contextlib import redirect_stderr, redirect_stdout
+from typing import NamedTuple
+from unittest.mock import patch
+
+from pipelines.cli import main
+
+
+class Ran(NamedTuple):
+    """What a command came to."""
+
+    code: int
+    out: str
+    err: str
+    bytes_out: bytes
+
+
+class Stream(io.TextIOWrapper):
+    """Standard input, output or error, which may be a terminal."""
+
+    def __init__(self, content: str = "", *, is_terminal: bool) -> None:
+        super().__init__(io.BytesIO(content.encode()), "utf-8", newline="")
+        self._is_terminal = is_terminal
+
+    def isatty(self) -> bool:
+        """Return whether a person sits at the other end."""
+        return self._is_terminal
+
+    def written(self) -> bytes:
+        """Return what was written so far."""
+        self.flush()
+        assert isinstance(self.buffer, io.BytesIO)
+        return self.buffer.getvalue()
+
+
+def execledger(
+    *arguments: str, stdin: str | None = "", is_terminal: bool = False
+) -> Ran:
+    """Run a command as ``execledger`` does; ``None`` closes standard input."""
+    out, err = (Stream(is_terminal=is_terminal) for _ in range(2))
+    given = None if stdin is None else Stream(stdin, is_terminal=is_terminal)
+    with (
+        patch.object(sys, "argv", ["execledger", *arguments]),
+        patch.object(sys, "stdin", given),
+        redirect_stdout(out),
+        redirect_stderr(err),
+    ):
+        try:
+            main()
+        except SystemExit as ended:
+            code = ended.code
+    assert isinstance(code, int)
+    raw = out.written()
+    return Ran(code, raw.decode(errors="replace"), err.written().decode(), raw)

@@ -1,0 +1,162 @@
+"""The demo: the whole path on this machine, and whether the store is right."""
+
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+from pipelines.store import Home, locked
+from sources import part
+from sources.torale.twin import ToraleTwin
+from tests.pipelines.command import Ran, execledger
+from tests.pipelines.small_torale import NEWS, PHONE, one, small_torale
+
+SECTIONS = (
+    "Executions by status",
+    "The newest answers, and what they rest on",
+    "The slowest",
+    "Why executions failed",
+    "What changed between the two loads",
+)
+Ledger = dict[tuple[str, str], dict[str, Any]]
+Lie = Callable[[Ledger], object]
+pytestmark = pytest.mark.usefixtures("here")
+
+
+class Small(ToraleTwin):
+    """The small Torale, with a ledger that may lie."""
+
+    LIES: ClassVar[list[Lie]] = []
+
+    def ledger(self) -> Ledger:
+        """Return what was handed out, or what the lies make of it."""
+        ledger = {key: dict(item) for key, item in super().ledger().items()}
+        for lie in self.LIES:
+            lie(ledger)
+        return ledger
+
+
+@pytest.fixture
+def lies(monkeypatch: pytest.MonkeyPatch) -> list[Lie]:
+    """Let the demo use the small Torale, which is quicker; return its lies."""
+
+    def small(_: datetime) -> ToraleTwin:
+        twin = small_torale()
+        twin.__class__ = Small
+        return twin
+
+    told: list[Lie] = []
+    monkeypatch.setattr(part("torale", "twin"), "demo", small)
+    monkeypatch.setattr(Small, "LIES", told)
+    return told
+
+
+def demo(home: Home) -> Ran:
+    """Run ``execledger demo``."""
+    return execledger("demo", "--home", str(home.path))
+
+
+def test_the_demo_shows_everything_and_its_store_is_right(home: Home) -> None:
+    """Law: exit 0, every section, the verdict, the paths, and what to try next."""
+    ran = demo(home)
+
+    assert ran.code == 0, ran.out[-2000:]
+    assert [title for title in SECTIONS if title not in ran.out] == []
+    assert "The store equals what the twins handed out." in ran.out
+    assert f"The store is {home.published}." in ran.out
+    assert f"execledger tables --home {home.path}" in ran.out
+    assert one(home, "select count(*) from execledger.executions") > 200
+    assert one(home, "select count(*) from execledger.runs") == 2
+    for command in ("from marts.answer_sources", "from marts.slowest_executions"):
+        assert execledger("query", "--home", str(home.path), command).code == 0
+
+
+@pytest.mark.usefixtures("lies")
+def test_the_demo_may_be_run_again(home: Home) -> None:
+    """Law: its own home is started anew; a crash's remains do not matter."""
+    codes = [demo(home).code]
+    (home.path / "published.duckdb.wal").write_bytes(b"rubbish")
+    home.work.mkdir()
+
+    codes.append(demo(home).code)
+
+    assert codes == [0, 0]
+    assert one(home, "select count(*) from execledger.runs") == 2
+
+
+def test_the_demo_refuses_a_home_with_other_data(loaded: Home) -> None:
+    """Law: exit 2, and what is there stays."""
+    before = loaded.published.read_bytes()
+
+    ran = demo(loaded)
+
+    assert ran.code == 2
+    assert f"{loaded.path} holds data that is no demo's" in ran.err
+    assert loaded.published.read_bytes() == before
+
+
+def test_the_demo_waits_for_no_lock_and_takes_nothing_away(home: Home) -> None:
+    """Law: while another run holds the home, exit 3, and its files stay."""
+    home.create()
+    (home.path / "this-is-a-demo").touch()
+    home.published.write_bytes(b"in use")
+
+    with locked(home):
+        ran = demo(home)
+
+    assert ran.code == 3
+    assert home.published.read_bytes() == b"in use"
+
+
+@pytest.mark.usefixtures("lies")
+def test_the_demos_home_is_where_it_is_said(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Law: EXECLEDGER_HOME, else ./.execledger-demo; [execledger] home is not it."""
+    first = execledger("demo")
+    monkeypatch.setenv("EXECLEDGER_HOME", str(here / "a b"))
+
+    second = execledger("demo")
+
+    assert (first.code, second.code) == (0, 0)
+    assert (here / ".execledger-demo" / "published.duckdb").exists()
+    assert (here / "a b" / "published.duckdb").exists()
+    assert f"--home '{here / 'a b'}'" in second.out
+
+
+def lie_about_everything(ledger: Ledger) -> None:
+    """Forget one, invent one, and change status, sources and result of others."""
+    ledger[PHONE, "ghost"] = ledger.pop((NEWS, "n1"))
+    ledger[PHONE, "fails"]["status"] = "success"
+    ledger[PHONE, "done"]["grounding_sources"] = []
+    ledger[PHONE, "odd"]["result"] = "another text"
+
+
+def test_every_difference_is_told_and_is_exit_1(home: Home, lies: list[Lie]) -> None:
+    """Law: the demo compares keys, status, sources and results, and can fail."""
+    lies.append(lie_about_everything)
+
+    ran = demo(home)
+
+    assert ran.code == 1
+    assert [line for line in ran.out.splitlines() if "differs" in line] == [
+        "The store differs: torale t-news/n1 is only in the store",
+        "The store differs: torale t-phone/ghost is only in the twin",
+        "The store differs: torale t-phone/done: 3 sources",
+        "The store differs: torale t-phone/fails: status failed",
+        "The store differs: torale t-phone/odd: another result",
+    ]
+    assert "equals" not in ran.out
+
+
+def test_many_differences_are_cut_short(home: Home, lies: list[Lie]) -> None:
+    """Law: ten are shown, the rest is counted."""
+    lies.append(dict.clear)
+
+    ran = demo(home)
+
+    assert ran.code == 1
+    assert ran.out.count("The store differs") == 10
+    assert "... and 1 more differences" in ran.out

@@ -1,0 +1,187 @@
+"""The doctor: what it finds, how it says so, and that it consumes nothing."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from pipelines.store import Home
+from sources import part
+from sources.loopback import serve
+from sources.torale.twin import ToraleTwin
+from tests.pipelines.command import Ran, execledger
+from tests.pipelines.conftest import Configure
+from tests.pipelines.small_torale import KEY, small_torale
+
+pytestmark = pytest.mark.usefixtures("here", "no_naps")
+
+
+@pytest.fixture
+def twin() -> ToraleTwin:
+    """Return the small Torale."""
+    return small_torale()
+
+
+@pytest.fixture
+def url(here: Path, twin: ToraleTwin, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Serve the small Torale, and configure it; yield where."""
+    del here  # which forgets what is configured: first
+    with serve(twin.app) as address:
+        monkeypatch.setenv("SOURCES__TORALE__BASE_URL", address)
+        monkeypatch.setenv("SOURCES__TORALE__API_KEY", KEY)
+        yield address
+
+
+def doctor(home: Home, *arguments: str) -> Ran:
+    """Run ``execledger doctor``."""
+    return execledger("doctor", *arguments, "--home", str(home.path))
+
+
+def test_all_well_is_said_line_by_line_and_consumes_nothing(
+    loaded: Home, url: str, twin: ToraleTwin
+) -> None:
+    """Law: exit 0; one request for each account, and no file is changed."""
+    before = loaded.published.read_bytes()
+
+    ran = doctor(loaded)
+
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out.splitlines() == [
+        f"ok   torale:default: {url} answers: 2 tasks",
+        f"ok   journal: {loaded.journal}, 0 responses wait for the next load",
+        f"ok   store: {loaded.published}, 12 executions",
+    ]
+    assert [noted.path for noted in twin.requests] == ["/api/v1/tasks/"]
+    assert loaded.published.read_bytes() == before
+
+
+@pytest.mark.usefixtures("url")
+def test_a_new_home_is_no_fault(home: Home) -> None:
+    """Law: before the first load there is nothing to mend, and nothing is made."""
+    ran = doctor(home)
+
+    assert ran.code == 0
+    assert f"{home.published} comes with the first" in ran.out
+    assert not home.path.exists()
+
+
+@pytest.mark.parametrize(
+    ("fault", "word"),
+    [
+        (401, "SOURCES__TORALE__API_KEY"),
+        (404, "SOURCES__TORALE__TASK_IDS"),
+        (500, "500"),
+        ("html", "base_url"),
+        ("cut", "Torale"),
+        ("reset", "Torale"),
+    ],
+)
+@pytest.mark.usefixtures("url")
+def test_an_account_that_does_not_answer_is_a_fault(
+    home: Home, twin: ToraleTwin, fault: int, word: str
+) -> None:
+    """Law: exit 1; the line names the account, what came, and the next step."""
+    twin.fail_next("/api/v1/tasks/", fault, times=9)
+
+    ran = doctor(home)
+
+    assert (ran.code, ran.err) == (1, "")
+    assert ran.out.startswith("FAIL torale:default: ")
+    assert word in ran.out.splitlines()[0]
+    assert KEY not in ran.out
+
+
+@pytest.mark.usefixtures("url")
+def test_an_answer_that_is_no_json_is_a_fault(home: Home, twin: ToraleTwin) -> None:
+    """Law: whatever comes back, the doctor has words for it."""
+    twin.fail_next("/api/v1/tasks/", 200, body=f"{{{KEY}", times=9)
+
+    ran = doctor(home)
+
+    assert ran.code == 1
+    assert ran.out.startswith("FAIL torale:default: ")
+    assert "base_url" in ran.out
+    assert KEY not in ran.out
+
+
+def test_a_fault_that_nobody_foresaw_hides_no_other_account(
+    home: Home, configure: Configure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Law: each account has its line; a key in an error is masked."""
+    configure(
+        config='[sources.torale]\nconnection_names = ["eu"]\n',
+        secrets=f'[sources.torale]\napi_key = "{KEY}"\n'
+        '[sources.torale.connections.eu]\napi_key = "sk_other"\n',
+    )
+
+    async def broken(settings: object) -> str:
+        raise KeyError(str(settings))
+
+    monkeypatch.setattr(part("torale", "collect"), "check", broken)
+
+    ran = doctor(home)
+
+    assert ran.code == 1
+    assert [line.partition("Error")[0] for line in ran.out.splitlines()[:2]] == [
+        "FAIL torale:default: Key",
+        "FAIL torale:eu: Key",
+    ]
+    assert KEY not in ran.out
+    assert "sk_other" not in ran.out
+
+
+@pytest.mark.parametrize("arguments", [(), ("torale",), ("nobody",)])
+def test_a_fault_of_the_configuration_is_exit_2(
+    loaded: Home, arguments: tuple[str, ...]
+) -> None:
+    """Law: no key and an unknown provider are told; files are looked at too."""
+    ran = doctor(loaded, *arguments)
+
+    assert ran.code == 2
+    assert ran.out.startswith("FAIL configuration: ")
+    assert "12 executions" in ran.out
+
+
+def test_secrets_that_others_can_read_are_a_fault(
+    home: Home, url: str, configure: Configure, here: Path
+) -> None:
+    """Law: the line has the command that mends it."""
+    configure()
+    (here / ".dlt" / "secrets.toml").chmod(0o640)
+
+    ran = doctor(home)
+
+    assert ran.code == 1
+    assert (
+        "FAIL .dlt/secrets.toml: others can read it: chmod 600 .dlt/secrets.toml"
+        in ran.out
+    )
+    assert f"{url} answers" in ran.out
+
+
+@pytest.mark.usefixtures("url")
+def test_a_file_of_somebody_else_in_the_stores_place_is_a_fault(home: Home) -> None:
+    """Law: a database without our tables is told, not a traceback."""
+    home.create()
+    duckdb.connect(str(home.published)).close()
+
+    ran = doctor(home)
+
+    assert ran.code == 1
+    assert f"FAIL store: {home.published} cannot be read" in ran.out
+
+
+def test_the_doctor_speaks_to_programs(loaded: Home, url: str) -> None:
+    """Law: --json has every finding, with the same exit code."""
+    ran = doctor(loaded, "--json")
+
+    found = json.loads(ran.out)
+    assert ran.code == 0
+    assert [(one["subject"], one["is_ok"]) for one in found] == [
+        ("torale:default", True),
+        ("journal", True),
+        ("store", True),
+    ]
+    assert url in found[0]["message"]
