@@ -10,7 +10,7 @@ import os
 import sys
 from datetime import datetime
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NoReturn
 
 import click
 
@@ -44,15 +44,23 @@ def main() -> None:
         error.show()
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        _say(
-            "Interrupted. What was received is in the journal; the store is as it was."
-        )
-        sys.exit(130)
+        _interrupted()
+    except RuntimeError as error:
+        from pipelines.load import INTERRUPTED
+
+        if str(error) != INTERRUPTED:
+            raise
+        _interrupted()
     except ExecledgerError as error:
         _say(str(error))
         if isinstance(error, ConfigurationError):
             sys.exit(2)
         sys.exit(3 if isinstance(error, StoreLocked) else 1)
+
+
+def _interrupted() -> NoReturn:
+    _say("Interrupted. What was received is in the journal; the store is as it was.")
+    sys.exit(130)
 
 
 def _say(text: str) -> None:
@@ -66,6 +74,9 @@ def cli() -> None:
 
     Start with "execledger demo", which needs no key.
     """
+    from pipelines.config import quiet_dlt
+
+    quiet_dlt()
 
 
 class _Time(click.ParamType[datetime]):
@@ -146,13 +157,12 @@ def load(
     One atomic step: the store is as it was, or holds all of it. A provider that
     fails keeps no other's data from loading.
     """
-    from pipelines.config import accounts, find_home, quiet_dlt
+    from pipelines.config import accounts, find_home
     from pipelines.load import load as run_load
     from pipelines.load import planned
     from pipelines.terminal import printable, summary, watched
     from sources.provider import Window
 
-    quiet_dlt()
     if until and not (since and since <= until):
         raise click.UsageError("--until needs a --since that is not after it.")
     chosen = find_home(home)
@@ -208,10 +218,9 @@ def status(home: str | None, *, as_json: bool) -> None:
 @_json
 def replay(home: str | None, *, wait: bool, as_json: bool) -> None:
     """Rebuild every normalized table from the raw responses; asks no provider."""
-    from pipelines.config import find_home, quiet_dlt
+    from pipelines.config import find_home
     from pipelines.replay import replay as run_replay
 
-    quiet_dlt()
     result = run_replay(find_home(home), wait_s=_FOR_EVER if wait else 0)
     if as_json:
         _print_json(result)
@@ -278,11 +287,10 @@ def query(
 @_json
 def doctor(providers: tuple[str, ...], home: str | None, *, as_json: bool) -> int:
     """Test configuration, keys and connectivity; says how to mend each fault."""
-    from pipelines.config import find_home, quiet_dlt
+    from pipelines.config import find_home
     from pipelines.doctor import CONFIGURATION, examine
     from pipelines.terminal import printable
 
-    quiet_dlt()
     findings = examine(find_home(home), providers)
     if as_json:
         _print_json(findings)

@@ -5,6 +5,7 @@ import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from datetime import UTC, datetime
+from typing import Any
 
 import duckdb
 import msgspec
@@ -16,7 +17,7 @@ from pipelines.load import load
 from pipelines.query import Result
 from pipelines.runs import Report
 from pipelines.store import Home, locked, read_only
-from pipelines.terminal import as_table
+from pipelines.terminal import as_table, summary
 from sources import part, providers
 from sources.errors import ConfigurationError
 from sources.loopback import Twin, serve
@@ -29,6 +30,9 @@ _MARK = "this-is-a-demo"
 
 _SHOWN = 10
 """Differences that are printed."""
+
+_PLAIN: Any = {"markup": False, "highlight": False, "soft_wrap": True}
+"""How a line is printed: nothing in it is taken for markup, none is broken."""
 
 
 class Demo(msgspec.Struct, kw_only=True):
@@ -131,17 +135,28 @@ _SECTIONS = {
         from execledger.executions
         group by provider, status order by provider, executions desc
     """,
-    "The newest answers, and what they rest on": """
-        select day, workflow_name as workflow, left(answer, 60) as answer,
-            count(*) as sources, min(domain) as 'one of them'
-        from marts.answer_sources where answer is not null
-        group by execution_key, day, workflow_name, answer
-        order by day desc, execution_key desc limit 5
+    "The newest answer of each workflow, and what it rests on": """
+        select strftime(e.started_at, '%m-%d %H:%M') as 'at (UTC)',
+            w.name as workflow, e.condition_met as met, o.value_text as answer,
+            (select count(*) from execledger.grounding_sources s
+                where s.execution_key = e.execution_key) as sources,
+            (select min(s.domain) from execledger.grounding_sources s
+                where s.execution_key = e.execution_key) as 'one of them'
+        from execledger.executions e
+        inner join execledger.outputs o
+            on e.execution_key = o.execution_key and o.name = 'answer'
+        left join execledger.workflows w on e.workflow_key = w.workflow_key
+        qualify row_number() over (
+            partition by e.workflow_key order by e.started_at desc, e.execution_key
+        ) = 1
+        order by e.started_at desc limit 6
     """,
     "The slowest": """
-        select workflow_name as workflow, status,
-            round(duration_ms / 1000, 1) as seconds, started_at
-        from marts.slowest_executions order by duration_ms desc limit 5
+        select strftime(started_at, '%m-%d %H:%M') as 'at (UTC)',
+            workflow_name as workflow, status,
+            round(duration_ms / 1000, 1) as seconds
+        from marts.slowest_executions
+        order by duration_ms desc, execution_key limit 5
     """,
     "Why executions failed": """
         select left(message, 70) as error, count(*) as times, max(day) as 'last on'
@@ -149,15 +164,18 @@ _SECTIONS = {
         group by message order by times desc limit 5
     """,
     "What changed between the two loads": """
-        select last.provider_status as now, before.provider_status as before,
+        with history as (
+            select *, lag(provider_status) over (
+                partition by execution_key order by observed_at
+            ) as earlier
+            from execledger.status_history
+        )
+
+        select coalesce(earlier, '(new)') as before, provider_status as now,
             count(*) as executions
-        from execledger.status_history last
-        left join execledger.status_history before
-            on last.execution_key = before.execution_key
-            and before.observed_at < last.observed_at
-        where last.observed_at >= ?
-        group by last.provider_status, before.provider_status
-        order by executions desc
+        from history where observed_at >= ?
+        group by earlier, provider_status
+        order by executions desc, earlier, provider_status
     """,
 }
 """What the demo shows of the store; ``?`` is when the second load began."""
@@ -165,6 +183,8 @@ _SECTIONS = {
 
 def show(demo: Demo, console: Console) -> None:
     """Print what a person wants to see of a demo."""
+    for name, report in (("first", demo.before), ("second", demo.after)):
+        console.print(f"The {name} load\n{summary(report)}\n", **_PLAIN)
     with read_only(demo.home) as con:
         for title, sql in _SECTIONS.items():
             values = [demo.after.started_at] if "?" in sql else []
@@ -172,8 +192,8 @@ def show(demo: Demo, console: Console) -> None:
             names = [column[0] for column in cursor.description or ()]
             console.print(as_table(Result(names, cursor.fetchall()), title))
     for line, style in _verdict(demo.differences):
-        console.print(line, style=style, markup=False, soft_wrap=True)
-    console.print(_next_steps(demo.home), markup=False, soft_wrap=True)
+        console.print(line, style=style, **_PLAIN)
+    console.print(_next_steps(demo.home), **_PLAIN)
 
 
 def _verdict(differences: list[str]) -> Iterator[tuple[str, str]]:

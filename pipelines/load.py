@@ -25,7 +25,18 @@ from sources.journal import Journal
 from sources.provider import Collected, Window
 from sources.seen import Seen, Select
 
-__all__ = ["drain", "finish", "load", "planned", "select_from", "waiting"]
+__all__ = [
+    "INTERRUPTED",
+    "drain",
+    "finish",
+    "load",
+    "planned",
+    "select_from",
+    "waiting",
+]
+
+INTERRUPTED = "Query interrupted"
+"""What a ``RuntimeError`` of DuckDB says that was Ctrl-C."""
 
 
 def load(
@@ -144,6 +155,8 @@ def _cause(failed: BaseException) -> BaseException:
     for error in chain:
         if isinstance(error, KeyboardInterrupt | ExecledgerError):
             return error
+        if str(error) == INTERRUPTED:
+            return KeyboardInterrupt()
     step = getattr(failed, "step", "run")
     reason = str(chain[-1]).strip().partition("\n")[0]
     return StoreError(

@@ -43,7 +43,9 @@ ARROWS = {
     "<provider>.client": (
         "http failures addresses paging windows polling json_text records errors"
     ),
-    "<provider>.listing": ".client .normalize .settings paging windows observations errors",
+    "<provider>.listing": (
+        ".client .normalize .settings paging windows observations errors"
+    ),
     "<provider>.details": ".client .settings provider observations errors",
     "<provider>.collect": (
         ".client .listing .details .normalize .settings provider journal seen "

@@ -15,7 +15,7 @@ from tests.pipelines.small_torale import NEWS, PHONE, one, small_torale
 
 SECTIONS = (
     "Executions by status",
-    "The newest answers, and what they rest on",
+    "The newest answer of each workflow, and what it rests on",
     "The slowest",
     "Why executions failed",
     "What changed between the two loads",

@@ -473,6 +473,22 @@ def test_an_error_of_ours_within_dlt_comes_out_as_it_is(
     assert str(failed.value) == words
 
 
+def test_ctrl_c_that_duckdb_swallowed_is_ctrl_c(
+    home: Home, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Law: an interrupted statement is an interrupted load, not a fault of dlt's."""
+
+    def interrupted(*_: object) -> None:
+        raise RuntimeError("Query interrupted")
+
+    monkeypatch.setattr(PLACES["normalize"], interrupted)
+
+    with pytest.raises(KeyboardInterrupt):
+        load_into(home, account(url))
+
+    assert waiting(home) > 0
+
+
 def test_the_next_load_after_a_failure_needs_no_second_answer(
     home: Home, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,8 +4,10 @@ import csv
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
+import threading
 from decimal import Decimal
 from pathlib import Path
 
@@ -280,6 +282,18 @@ def test_who_reads_no_further_ends_a_query_in_silence(small: Home) -> None:
         )
 
     assert (ran.returncode, ran.stderr) == (1, "")
+
+
+def test_ctrl_c_ends_a_query(small: Home) -> None:
+    """Law: a query that takes too long can be given up: exit 130, no traceback."""
+    sql = "select count(*) from range(100000000000) as r where r.range % 7 = 3"
+    threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+
+    ran = query(small, sql)
+
+    assert (ran.code, ran.out) == (130, "")
+    assert ran.err.startswith("execledger: Interrupted.")
+    assert len(ran.err.splitlines()) == 1
 
 
 # --- tables -------------------------------------------------------------------

@@ -407,6 +407,9 @@ def test_odd_tasks_in_the_list_cost_no_other(account: Open) -> None:
     assert a.held()["t1"] == ["e0"]
     assert a.lists("t1") == ["page=1&limit=100"]
     assert collected.counts["tasks"] == 2
+    (error,) = collected.errors  # the twin takes no slash within an id
+    assert str(error).startswith("Task a:b/c%d (deleted, ")
+    assert "/tasks/a%3Ab%2Fc%25d/executions?" in str(error)
 
 
 # Tasks that cannot be read
@@ -510,7 +513,8 @@ def test_every_message_ends_with_a_next_step_and_none_holds_the_key(
 
     collected = a.collect()
 
-    assert len(collected.errors) == (place, fault) not in NO_ERRORS
+    is_error = (place, fault) not in NO_ERRORS
+    assert len(collected.errors) == is_error
     check_messages(collected, tmp_path)
 
 
