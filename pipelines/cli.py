@@ -7,7 +7,10 @@ need it.
 """
 
 import os
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Literal, NoReturn
@@ -272,13 +275,24 @@ def query(
     text = sys.stdin.read() if sql == "-" else sql
     if form == "parquet" and sys.stdout.isatty():
         raise click.UsageError("Parquet is no text: send it to a file, > rows.parquet")
-    if form != "table":
-        rows = written(find_home(home), text, form)
-        sys.stdout.buffer.write(rows)
-        return
-    from pipelines.terminal import as_table
+    with _ctrl_c_at_once():
+        if form != "table":
+            rows = written(find_home(home), text, form)
+            sys.stdout.buffer.write(rows)
+            return
+        from pipelines.terminal import as_table
 
-    _console().print(as_table(rows_of(find_home(home), text)))
+        _console().print(as_table(rows_of(find_home(home), text)))
+
+
+@contextmanager
+def _ctrl_c_at_once() -> Iterator[None]:
+    """Let Ctrl-C end the process: DuckDB may not hear of it before a query ends."""
+    handler = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
 
 
 @cli.command()

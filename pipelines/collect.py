@@ -9,6 +9,7 @@ from pipelines.config import Account
 from sources import part
 from sources.errors import ExecledgerError, ProviderError
 from sources.journal import Journal
+from sources.leftovers import listed_scopes, note_cut_listings
 from sources.masking import mask_secrets
 from sources.provider import Collected, Window
 from sources.seen import Seen, Select
@@ -48,7 +49,8 @@ def collect_all(
             )
         except Exception as error:  # noqa: BLE001 - whatever it is, others are loaded
             return _broken_off(account, journal, unfinished, error)
-        _note_untouched(account, journal, left, collected)
+        normalizer = part(account.provider, "normalize")
+        note_cut_listings(collected, left, journal, normalizer, account.of)
         return collected
 
     async def every() -> list[Collected]:
@@ -61,37 +63,12 @@ def _broken_off(
     account: Account, journal: Journal, due: Mapping[str, str], error: Exception
 ) -> Collected:
     """Return what is known of a collecting that raised: nothing is read to its end."""
-    scopes = {scope for _, scope in _scopes(account, journal)}
+    listed = listed_scopes(journal, part(account.provider, "normalize"), *account.of)
+    scopes = {scope for _, scope in listed}
     return Collected(
         errors=[_in_words(account, fault) for fault in _leaves(error)],
         unfinished=dict.fromkeys(scopes, "") | dict(due),
     )
-
-
-def _note_untouched(
-    account: Account, journal: Journal, left: set[str], collected: Collected
-) -> None:
-    """Add to what is unfinished the scopes that a crash cut and nobody read since.
-
-    Once what is left of them is in the store, it would look as if all before it
-    were there too.
-    """
-    if not left:
-        return
-    scopes = list(_scopes(account, journal))
-    cut = {scope for response_id, scope in scopes if response_id in left}
-    read = {scope for response_id, scope in scopes if response_id not in left}
-    for scope in cut - read:
-        collected.unfinished.setdefault(scope, "")
-
-
-def _scopes(account: Account, journal: Journal) -> Iterator[tuple[str, str]]:
-    """Yield response and scope of every execution that is listed in what waits."""
-    observe = part(account.provider, "normalize").observe
-    for response in journal.waiting(*account.of):
-        for observation in observe(response).observations:
-            if observation.kind == "item":
-                yield response.response_id, observation.scope
 
 
 def _leaves(error: Exception) -> Iterator[Exception]:

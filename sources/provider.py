@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TypeVar, get_origin, get_type_hints
 
 import msgspec
@@ -23,10 +23,19 @@ def unwatched(what: str, more: int) -> None:
 
 
 class Window(msgspec.Struct, frozen=True):
-    """A range of starts to read again on purpose; ``None`` leaves an end open."""
+    """A range of starts to read again on purpose; ``None`` leaves an end open.
+
+    A time without a zone is taken as UTC.
+    """
 
     since: datetime | None = None
     until: datetime | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("since", "until"):
+            at: datetime | None = getattr(self, name)
+            if at is not None and at.tzinfo is None:
+                msgspec.structs.force_setattr(self, name, at.replace(tzinfo=UTC))
 
     def __contains__(self, at: datetime) -> bool:
         after = self.since is not None and at >= self.since

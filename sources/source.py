@@ -12,6 +12,7 @@ from dlt.extract import DltResource, DltSource
 from sources.errors import ExecledgerError, ProviderError
 from sources.fold import Batch, fold
 from sources.journal import Journal
+from sources.leftovers import note_cut_listings
 from sources.observations import Normalizer
 from sources.provider import Collected
 from sources.records import Response
@@ -74,14 +75,15 @@ def collect_and_drain(
     state = dlt.current.resource_state().setdefault("unfinished", {})
     with Journal(journal or _default_journal()) as kept:
         kept.clear(seen.responses(kept.ids(provider, connection)))
-        is_clean = not kept.ids(provider, connection)
+        left = set(kept.ids(provider, connection))
         collected = run_apart(collect(kept, seen, state.get(connection, {})))
+        note_cut_listings(collected, left, kept, normalizer, (provider, connection))
         state[connection] = collected.unfinished
 
         def waiting() -> Iterator[Response]:
             return kept.waiting(provider, connection)
 
-        batches = fold(waiting, normalizer, seen, trusts_store=is_clean)
+        batches = fold(waiting, normalizer, seen, trusts_store=not left)
         yield from with_hints(batches)
     if raises and collected.errors:
         raise _as_one(collected.errors)

@@ -36,7 +36,8 @@ ARROWS = {
     "seen": "observations json_text records errors",
     "fold": "seen observations json_text records errors",
     "tables": "fold records errors",
-    "source": "provider tables fold journal seen observations records errors",
+    "leftovers": "provider journal observations errors",
+    "source": "leftovers provider tables fold journal seen observations records errors",
     # a provider
     "<provider>.__init__": ". source provider tables fold journal seen http errors",
     "<provider>.settings": "errors",
@@ -47,9 +48,10 @@ ARROWS = {
         ".client .normalize .settings paging windows observations errors"
     ),
     "<provider>.details": ".client .settings provider observations errors",
+    "<provider>.horizons": ".settings provider seen",
     "<provider>.collect": (
-        ".client .listing .details .normalize .settings provider journal seen "
-        "http failures paging polling observations json_text records errors"
+        ".client .horizons .listing .details .normalize .settings provider journal "
+        "seen http failures paging polling observations json_text records errors"
     ),
     "<provider>.normalize": (
         ".mapping rows values observations json_text records errors"

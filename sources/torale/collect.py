@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from http import HTTPStatus
 
 from sources.errors import (
@@ -23,15 +23,12 @@ from sources.records import Response
 from sources.seen import Seen
 from sources.torale.client import TASKS, Keep, ToraleClient, executions_path
 from sources.torale.details import Details
+from sources.torale.horizons import Horizons
 from sources.torale.listing import Lister
 from sources.torale.normalize import observe
 from sources.torale.settings import Settings
 
 __all__ = ["check", "collect", "connect", "planned"]
-
-_OPEN_FOR = timedelta(days=30)
-"""How long an execution that never ends is waited for; servers end a stuck one
-within hours, so an older one was deleted."""
 
 _SET_IDS = "Set SOURCES__TORALE__TASK_IDS to the ids of the tasks to read."
 _LISTS_NONE = f"Torale: this server does not list tasks (404). {_SET_IDS}"
@@ -53,7 +50,7 @@ async def collect(
     Raises what is not the provider's fault: ``ConfigurationError``, ``StoreError``.
     """
     keep = _keeper(journal, connection, progress)
-    horizons = _Horizons(seen, settings, window or Window(), unfinished or {})
+    horizons = Horizons(seen, settings, window or Window(), unfinished or {})
     try:
         async with connect(settings) as http:
             client = ToraleClient(http, keep)
@@ -97,7 +94,7 @@ def planned(
     settings: Settings, seen: Seen, *, window: Window, unfinished: Mapping[str, str]
 ) -> list[str]:
     """Return in words, by task, how far back a collecting would read now."""
-    horizons = _Horizons(seen, settings, window, unfinished)
+    horizons = Horizons(seen, settings, window, unfinished)
     if not settings.task_ids:
         scopes, first = horizons.scopes(), "Torale: every task that the key can list"
     else:
@@ -141,40 +138,6 @@ def _count_of(reply: Reply) -> int:
     return len(tasks)
 
 
-class _Horizons:
-    """How far back to read each task, from what the store holds."""
-
-    def __init__(
-        self,
-        seen: Seen,
-        settings: Settings,
-        window: Window,
-        unfinished: Mapping[str, str],
-    ) -> None:
-        now = datetime.now(UTC)
-        self._held = seen.horizons(open_since=now - _OPEN_FOR)
-        self._settle = timedelta(hours=settings.settle_hours)
-        self.unfinished = unfinished
-        self.window = window
-        self.has_details = any(held.has_details for held in self._held.values())
-
-    def scopes(self) -> list[str]:
-        """Return the tasks of which the store has executions."""
-        return sorted(self._held)
-
-    def until(self, task_id: str) -> datetime | None:
-        """Return the start down to which to read, or ``None`` for everything."""
-        held = self._held.get(task_id)
-        bounds = [held.until(self._settle) if held else None]
-        if task_id in self.unfinished:
-            due = self.unfinished[task_id]
-            bounds.append(datetime.fromisoformat(due) if due else None)
-        if self.window.since is not None:
-            bounds.append(self.window.since)
-        known = [bound for bound in bounds if bound is not None]
-        return min(known) if len(known) == len(bounds) else None
-
-
 class _Reading:
     """One collecting of one account."""
 
@@ -183,7 +146,7 @@ class _Reading:
         settings: Settings,
         client: ToraleClient,
         seen: Seen,
-        horizons: _Horizons,
+        horizons: Horizons,
         progress: Progress,
     ) -> None:
         self.result = Collected(

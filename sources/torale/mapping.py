@@ -114,14 +114,16 @@ def _condition_met(
     seen: Observation, fields: Fields, inner: Fields, notification: str | None
 ) -> bool | None:
     """Return what the provider says, else what the notification lets conclude."""
-    said = fields.take("condition_met", boolean)
-    if said is None:
-        said = inner.take("condition_met", boolean)
-    if said is not None:
-        return said
+    holders, names = (fields, inner), ("condition_met", "notification")
+    for holder in holders:
+        said = holder.take("condition_met", boolean)
+        if said is not None:
+            return said
     if notification is not None:
         return True
-    knows = fields.has("notification") or inner.has("notification")
+    if any(holder.raw(name) is not None for holder in holders for name in names):
+        return None  # it says something, and nothing that could be read
+    knows = any(holder.has("notification") for holder in holders)
     return False if knows and seen.status == "succeeded" else None
 
 

@@ -139,10 +139,9 @@ def _items(
         seen = _execution(response, params, value, path, hashed)
         if isinstance(seen, str):
             yield loose_reject(request, Fault(path, seen, hashed))
-        elif seen.key not in first:
-            first[seen.key] = hashed
-            yield seen
-        elif first[seen.key] != hashed:
+        elif first.setdefault(seen.key, hashed) == hashed:
+            yield seen  # also when it stands twice: a listing counts its rows
+        else:
             yield loose_reject(request, Fault(path, "duplicate_id", hashed))
 
 

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 from decimal import Decimal
 from pathlib import Path
 
@@ -15,7 +14,8 @@ import duckdb
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines.query import as_text, tables
+import pipelines.query
+from pipelines.query import Result, as_text, tables
 from pipelines.store import Home
 from sources.records import TABLES
 from tests.pipelines.command import Ran, execledger
@@ -284,16 +284,28 @@ def test_who_reads_no_further_ends_a_query_in_silence(small: Home) -> None:
     assert (ran.returncode, ran.stderr) == (1, "")
 
 
-def test_ctrl_c_ends_a_query(small: Home) -> None:
-    """Law: a query that takes too long can be given up: exit 130, no traceback."""
-    sql = "select count(*) from range(100000000000) as r where r.range % 7 = 3"
-    threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+@pytest.mark.parametrize("form", ["table", "csv"])
+def test_ctrl_c_ends_a_query_at_once(
+    small: Home, form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Law: while a query runs, the signal ends the process, and only then.
 
-    ran = query(small, sql)
+    Python's own handler would wait for DuckDB, and that often for the query's end.
+    """
+    heard: list[object] = []
+    execute = pipelines.query.rows_of
 
-    assert (ran.code, ran.out) == (130, "")
-    assert ran.err.startswith("execledger: Interrupted.")
-    assert len(ran.err.splitlines()) == 1
+    def rows_of(home: Home, sql: str) -> Result:
+        heard.append(signal.getsignal(signal.SIGINT))
+        return execute(home, sql)
+
+    monkeypatch.setattr("pipelines.query.rows_of", rows_of)
+
+    ran = query(small, "select 1", form)
+
+    assert ran.code == 0
+    assert heard == [signal.SIG_DFL]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 # --- tables -------------------------------------------------------------------

@@ -310,3 +310,13 @@ def test_a_detail_that_comes_late_does_not_hide_a_newer_list_item(
     assert store.con.execute(
         "select list_sha256 from execledger.executions"
     ).fetchall() == [(canonical_sha256(newer),)]
+
+
+def test_an_execution_that_stands_twice_in_an_answer_is_loaded_once(
+    store: PlainStore,
+) -> None:
+    """Both rows say the same: one is enough."""
+    store.after([response("torale", [item(), item()])])
+
+    assert len(store.tables()["executions"]) == 1
+    assert len(store.tables()["grounding_sources"]) == 2

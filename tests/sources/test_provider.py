@@ -136,6 +136,13 @@ def test_a_range_has_both_its_ends_and_no_range_is_empty(
     assert [at for at in (NOON - HOUR, NOON, NOON + HOUR) if at in window] == contained
 
 
+def test_a_time_without_a_zone_is_utc() -> None:
+    """A range from a script or a configuration may leave out the zone."""
+    window = Window(NOON.replace(tzinfo=None), NOON.replace(tzinfo=None))
+
+    assert NOON in window
+
+
 def test_results_share_nothing() -> None:
     """One account's errors are not another's."""
     first, second = Collected(), Collected()

@@ -245,6 +245,8 @@ def test_a_status_that_is_no_word_is_unknown(word: object) -> None:
         ({"notification": None, "status": "running"}, None),
         ({"notification": None, "status": "cancelled"}, None),
         ({"notification": None, "result": {"success": False}}, None),
+        ({"notification": ["n"]}, None),
+        ({"notification": None, "condition_met": "yes"}, None),
     ],
 )
 def test_a_condition_is_met_as_the_provider_says_else_as_it_notified(
@@ -523,6 +525,14 @@ def test_an_id_that_stands_twice_in_a_page_is_read_once() -> None:
 
     assert len(rows["executions"]) == 1
     assert cut(rows, "load_rejects", "path", "reason") == [("/1", "duplicate_id")]
+
+
+def test_a_row_that_stands_twice_in_a_window_counts_twice() -> None:
+    """A window with a double is as long as it came, or its end would show too soon."""
+    row = {"id": "e1", "task_id": "t1", "status": "success"}
+    one = response("torale", [row, row])
+
+    assert [o.key for o in observe(one).observations] == ["torale:default:t1:e1"] * 2
 
 
 def test_a_detail_names_the_list_item_it_completes() -> None:

@@ -1,0 +1,40 @@
+"""What a crash left in the journal, and which listings it may have cut short."""
+
+from collections.abc import Collection, Iterator
+
+from sources.journal import Journal
+from sources.observations import Normalizer
+from sources.provider import Collected
+
+__all__ = ["listed_scopes", "note_cut_listings"]
+
+
+def listed_scopes(
+    journal: Journal, normalizer: Normalizer, provider: str, connection: str
+) -> Iterator[tuple[str, str]]:
+    """Yield response id and scope of every execution that is listed in what waits."""
+    for response in journal.waiting(provider, connection):
+        for observation in normalizer.observe(response).observations:
+            if observation.kind == "item":
+                yield response.response_id, observation.scope
+
+
+def note_cut_listings(
+    collected: Collected,
+    left: Collection[str],
+    journal: Journal,
+    normalizer: Normalizer,
+    of: tuple[str, str],
+) -> None:
+    """Add to what is unfinished the scopes that a crash cut and nobody read since.
+
+    ``left`` are the responses that waited before this collecting. Once they are in
+    the store, it would look as if all executions before them were there too.
+    """
+    if not left:
+        return
+    scopes = list(listed_scopes(journal, normalizer, *of))
+    cut = {scope for response_id, scope in scopes if response_id in left}
+    read = {scope for response_id, scope in scopes if response_id not in left}
+    for scope in cut - read:
+        collected.unfinished.setdefault(scope, "")
