@@ -160,7 +160,7 @@ def load(
     One atomic step: the store is as it was, or holds all of it. A provider that
     fails keeps no other's data from loading.
     """
-    from pipelines.config import accounts, find_home
+    from pipelines.config import accounts, find_home, without_key
     from pipelines.load import load as run_load
     from pipelines.load import planned
     from pipelines.terminal import printable, summary, watched
@@ -172,6 +172,8 @@ def load(
     _refuse_new_home(home, chosen)
     window = Window(since, until)
     found = accounts(providers)
+    for name in () if providers else without_key(found):
+        _say(f"{name} has no key and is skipped.")
     if dry_run:
         click.echo("\n".join(planned(chosen, found, window)))
         return 0

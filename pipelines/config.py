@@ -15,7 +15,14 @@ from sources import part, providers
 from sources.errors import ConfigurationError
 from sources.provider import settings_from
 
-__all__ = ["Account", "accounts", "find_home", "is_default_home", "quiet_dlt"]
+__all__ = [
+    "Account",
+    "accounts",
+    "find_home",
+    "is_default_home",
+    "quiet_dlt",
+    "without_key",
+]
 
 _SHARED = ("allow_http", "max_body_mb")
 """Keys that ``[execledger]`` sets for all providers."""
@@ -116,7 +123,7 @@ def accounts(selected: Sequence[str] = ()) -> list[Account]:
     wanted = tuple(dict.fromkeys(selected)) or known
     with _dlt_in_words():
         found = [account for name in wanted for account in _accounts_of(name)]
-    lacking = [n for n in wanted if n not in {account.provider for account in found}]
+    lacking = [name for name in without_key(found) if name in wanted]
     if not found or (selected and lacking):
         keys = ", ".join(f"SOURCES__{name.upper()}__API_KEY" for name in lacking)
         raise ConfigurationError(
@@ -124,6 +131,12 @@ def accounts(selected: Sequence[str] = ()) -> list[Account]:
             '"execledger init" and fill in .dlt/secrets.toml.'
         )
     return found
+
+
+def without_key(found: Sequence[Account]) -> list[str]:
+    """Return the providers of which none of these accounts is."""
+    have = {account.provider for account in found}
+    return [name for name in providers() if name not in have]
 
 
 @contextmanager

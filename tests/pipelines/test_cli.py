@@ -14,6 +14,7 @@ import pytest
 from pipelines.cli import cli
 from pipelines.load import waiting
 from pipelines.store import Home, locked
+from sources import part
 from sources.errors import StoreError
 from sources.loopback import serve
 from sources.records import TABLES
@@ -179,6 +180,25 @@ def test_a_load_in_part_is_exit_1_and_says_what_failed(
     assert "401" in ran.err
     assert "sk_canary" not in ran.err
     assert one(home, "select count(*) from execledger.executions") == 11
+
+
+@pytest.mark.usefixtures("url")
+@pytest.mark.parametrize(("named", "is_told"), [((), True), (("torale",), False)])
+def test_a_provider_without_its_key_is_skipped_and_said_so(
+    home: Home,
+    named: tuple[str, ...],
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    is_told: bool,
+) -> None:
+    """Law: where all are meant, who is left out is told; the others are loaded."""
+    monkeypatch.setattr("pipelines.config.providers", lambda: ("newcomer", "torale"))
+    monkeypatch.setattr("pipelines.config.part", lambda _, name: part("torale", name))
+
+    ran = load(home, *named, "--dry-run")
+
+    assert ran.code == 0
+    assert ("newcomer has no key and is skipped." in ran.err) is is_told
 
 
 @pytest.mark.usefixtures("url")

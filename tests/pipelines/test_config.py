@@ -172,8 +172,10 @@ def test_each_connection_is_an_account_of_its_own(
         "[sources.torale.connections.us]\napi_key = 'key-us'\n",
     )
 
-    found = {one.name: one.settings for one in accounts(["torale", "torale"])}
+    named_twice = accounts(["torale", "torale"])
 
+    assert len(named_twice) == 3
+    found = {one.name: one.settings for one in named_twice}
     keys = {name: settings.api_key for name, settings in found.items()}
     assert keys == {
         "torale:default": KEY,

@@ -12,7 +12,7 @@ import pytest
 from dlt.common.exceptions import TerminalValueError
 
 from pipelines.load import planned
-from pipelines.query import opened, tables
+from pipelines.query import tables
 from pipelines.replay import _responses
 from pipelines.runs import Report
 from pipelines.status import status
@@ -451,6 +451,8 @@ def test_a_failure_in_dlt_is_told_and_loses_nothing(
     url: str,
     step: str,
     monkeypatch: pytest.MonkeyPatch,
+    *,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     """Law: one line with the next step; the journal keeps all for the next load."""
     load_into(home, account(url))
@@ -463,6 +465,7 @@ def test_a_failure_in_dlt_is_told_and_loses_nothing(
             load_into(home, account(url))
 
     assert "\n" not in str(failed.value)
+    assert capfd.readouterr() == ("", "")
     assert "run it again" in str(failed.value)
     assert home.published.read_bytes() == before
     kept = waiting(home)
@@ -539,7 +542,9 @@ def test_the_store_is_what_the_model_says_of_the_same_responses(loaded: Home) ->
 
     The laws that are tested on generated input, on such a store, so hold for a load.
     """
-    with opened(loaded) as con, closing(PlainStore(part("torale", "normalize"))) as own:
+    plain = closing(PlainStore(part("torale", "normalize")))
+    with duckdb.connect(str(loaded.published)) as con, plain as own:
+        con.execute("set global timezone = 'UTC'")
         ends = con.execute("select ended_at from execledger.runs order by 1").fetchall()
         responses = list(_responses(con, "torale", "default"))
         first = [each for each in responses if each.received_at < ends[0][0]]

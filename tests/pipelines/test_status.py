@@ -38,6 +38,7 @@ def test_status_says_what_the_store_holds(loaded: Home) -> None:
     assert found.executions == {"failed": 1, "succeeded": 11}
     assert (found.open, found.lost, found.unfinished) == (0, {}, {})
     assert (found.rejects, found.waiting) == (1, {})
+    assert "Rejects    1 values did not fit: see load_rejects" in told(found)
 
 
 def test_status_names_what_failed_what_is_open_and_what_is_lost(home: Home) -> None:
