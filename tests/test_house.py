@@ -47,7 +47,7 @@ ARROWS = {
     "<provider>.listing": (
         ".client .normalize .settings paging windows observations errors"
     ),
-    "<provider>.details": ".client .settings provider observations errors",
+    "<provider>.details": ".client .normalize .settings provider observations errors",
     "<provider>.horizons": ".settings provider seen",
     "<provider>.collect": (
         ".client .horizons .listing .details .normalize .settings provider journal "

@@ -6,10 +6,9 @@ from http import HTTPStatus
 from sources.addresses import quote_segment
 from sources.failures import failure
 from sources.http import Http, Reply
-from sources.json_text import NotJsonError, decode
 from sources.records import Response
 
-__all__ = ["TASKS", "Keep", "ToraleClient", "executions_path", "has_no_details"]
+__all__ = ["TASKS", "Keep", "ToraleClient", "executions_path"]
 
 Keep = Callable[[str, Mapping[str, object], Reply], Response]
 """Puts an answer into the journal, by endpoint and what was asked with."""
@@ -84,17 +83,3 @@ class ToraleClient:
         if error and not (is_missing and missing_is_an_answer):
             raise error
         return response
-
-
-def has_no_details(response: Response) -> bool:
-    """Tell whether the server has no endpoint for single executions.
-
-    Live servers answer any unknown route with ``{"detail": "Not Found"}``; a
-    missing execution is documented as ``{"detail": "Execution not found"}``.
-    """
-    if response.http_status != HTTPStatus.NOT_FOUND:
-        return False
-    try:
-        return decode(response.body or b"").value == {"detail": "Not Found"}
-    except NotJsonError:
-        return True

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator
 from sources.errors import KeyRefused, ProviderError, Throttled
 from sources.observations import Observation
 from sources.provider import Progress
-from sources.torale.client import ToraleClient, has_no_details
+from sources.torale.client import ToraleClient
+from sources.torale.normalize import has_no_details
 
 __all__ = ["Details"]
 

@@ -35,7 +35,7 @@ from sources.torale.mapping import (
 )
 from sources.values import MisfitError, text, timestamp
 
-__all__ = ["VERSION", "observe", "records", "status_of"]
+__all__ = ["VERSION", "has_no_details", "observe", "records", "status_of"]
 
 VERSION = 1
 """Rises whenever the same response would give other rows."""
@@ -48,6 +48,8 @@ _STATUS: dict[str, Status] = {
     "failed": "failed",
     "cancelled": "cancelled",
 }
+_NOT_FOUND = 404
+_NO_ROUTE: dict[str, object] = {"detail": "Not Found"}
 _FAILED = frozenset({"http_error", "transport_error", "truncated"})
 _TERMINAL = frozenset({"succeeded", "failed", "cancelled"})
 
@@ -56,9 +58,11 @@ def observe(response: Response) -> Sight:
     """Return the executions and tasks that a response shows, by keys and hashes."""
     params = _params(response)
     scope = str(params.get("task_id") or "")
-    if response.outcome in _FAILED:
-        return failed_request(response, scope)
     decoded = decoded_body(response)
+    if response.outcome in _FAILED:
+        if decoded and decoded.value == _NO_ROUTE and has_no_details(response):
+            return Sight(outcome=response.outcome, answered=_NO_ROUTE)  # no error
+        return failed_request(response, scope)
     if decoded is None:
         return rejected_body(response, "not_json", scope)
     read = _READERS.get(response.endpoint)
@@ -66,6 +70,18 @@ def observe(response: Response) -> Sight:
     if sight is None:
         return rejected_body(response, "unexpected_shape", scope)
     return _with_faults(response, sight, decoded.faults, scope)
+
+
+def has_no_details(response: Response) -> bool:
+    """Tell whether the server has no endpoint for single executions.
+
+    Live servers answer any unknown route with ``{"detail": "Not Found"}``; a
+    missing execution is documented as ``{"detail": "Execution not found"}``.
+    """
+    if response.endpoint != "execution" or response.http_status != _NOT_FOUND:
+        return False
+    decoded = decoded_body(response)
+    return decoded is None or decoded.value == _NO_ROUTE
 
 
 def records(response: Response, winners: Sequence[Winner]) -> list[Record]:

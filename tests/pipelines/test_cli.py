@@ -290,6 +290,45 @@ def test_a_fault_of_the_store_is_exit_1_in_one_line(
     assert ran.err.strip() == "execledger: The disk is full. Free some of it."
 
 
+@pytest.mark.usefixtures("url")
+@pytest.mark.parametrize(
+    "interrupt", [KeyboardInterrupt(), RuntimeError("Query interrupted")]
+)
+def test_ctrl_c_is_130_in_one_line(
+    home: Home, interrupt: BaseException, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Law: Ctrl-C is no fault, also where DuckDB spells it as one."""
+
+    def cut_off(*_: object) -> None:
+        raise interrupt
+
+    monkeypatch.setattr("pipelines.load.finish", cut_off)
+
+    ran = load(home)
+
+    assert (ran.code, ran.out) == (130, "")
+    assert ran.err.lstrip("\n") == (  # click ends the line that has the ^C
+        "execledger: Interrupted. What was received is in the journal; "
+        "the store is as it was.\n"
+    )
+    assert sum(waiting(home).values()) > 10
+    assert not home.published.exists()
+
+
+def test_a_fault_of_our_own_is_not_taken_for_ctrl_c(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Law: what nobody foresaw keeps its traceback."""
+
+    def broken(*_: object) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr("pipelines.status.status", broken)
+
+    with pytest.raises(RuntimeError, match="a bug"):
+        execledger("status", "--home", str(home.path))
+
+
 # --- the lock -----------------------------------------------------------------
 
 
@@ -311,9 +350,10 @@ def test_while_another_run_holds_the_home_a_command_is_exit_3(
 @pytest.mark.parametrize("command", ["load", "replay"])
 def test_a_command_may_wait_for_the_home(loaded: Home, command: str) -> None:
     """Law: with --wait it goes on as soon as the other run has ended."""
-    is_free = threading.Event()
-    holder = threading.Thread(target=hold, args=(loaded, is_free))
+    is_held, is_free = threading.Event(), threading.Event()
+    holder = threading.Thread(target=hold, args=(loaded, is_held, is_free))
     holder.start()
+    assert is_held.wait(10)
     threading.Timer(0.2, is_free.set).start()
 
     ran = execledger(command, "--wait", "--home", str(loaded.path))
@@ -322,41 +362,42 @@ def test_a_command_may_wait_for_the_home(loaded: Home, command: str) -> None:
     assert ran.code == 0, ran.err
 
 
-def hold(home: Home, until: threading.Event) -> None:
-    """Hold a home's lock until the event."""
+def hold(home: Home, is_held: threading.Event, is_free: threading.Event) -> None:
+    """Hold a home's lock from the one event to the other."""
     with locked(home):
-        until.wait(10)
+        is_held.set()
+        is_free.wait(10)
 
 
 # --- keys ---------------------------------------------------------------------
 
 
-@pytest.mark.usefixtures("url")
-@pytest.mark.parametrize(
-    ("fault", "body"),
-    [
+FAULTS: dict[str, list[tuple[int | Trouble, str | None]]] = {
+    "refusals": [
         (401, f'{{"detail": "no such key: {KEY}"}}'),
         (403, f"Bearer {KEY}"),
         (500, f'{{"error": "failed for {KEY}"}}'),
-        (200, f"{{{KEY}"),
-        (200, f'[{{"id": "{KEY}"}}]'),
-        ("html", None),
-        ("cut", None),
-        ("reset", None),
     ],
-)
+    "odd answers": [(200, f"{{{KEY}"), (200, f'[{{"id": "{KEY}"}}]'), ("html", None)],
+    "connections": [("cut", None), ("reset", None)],
+}
+"""What goes wrong in one load, each at another request."""
+
+
+@pytest.mark.usefixtures("url")
+@pytest.mark.parametrize("faults", FAULTS.values(), ids=FAULTS.keys())
 def test_a_key_comes_out_nowhere_whatever_fails(
     home: Home,
     twin: ToraleTwin,
-    fault: int | Trouble,
-    body: str | None,
+    faults: list[tuple[int | Trouble, str | None]],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Law: no output, log, table or file has the key, though the answer had it."""
     caplog.set_level(logging.DEBUG)
-    for fragment in (f"{NEWS}/executions", f"{PHONE}/executions/done"):
-        headers = {"location": f"/{KEY}", "x-ratelimit-key": KEY}
-        twin.fail_next(fragment, fault, body=body, headers=headers, times=9)
+    headers = {"location": f"/{KEY}", "x-ratelimit-key": KEY}
+    places = (f"{PHONE}/executions/done", f"{NEWS}/executions/n1", f"{NEWS}/executions")
+    for place, (fault, body) in zip(places, faults, strict=False):
+        twin.fail_next(f"{place}", fault, body=body, headers=headers, times=9)
 
     ran = load(home)
     said = execledger("status", "--home", str(home.path))

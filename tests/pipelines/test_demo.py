@@ -7,10 +7,12 @@ from typing import Any, ClassVar
 
 import pytest
 
+from pipelines.demo import _next_steps, _verdict
 from pipelines.store import Home, locked
 from sources import part
 from sources.torale.twin import ToraleTwin
 from tests.pipelines.command import Ran, execledger
+from tests.pipelines.conftest import Configure
 from tests.pipelines.small_torale import NEWS, PHONE, one, small_torale
 
 SECTIONS = (
@@ -110,20 +112,36 @@ def test_the_demo_waits_for_no_lock_and_takes_nothing_away(home: Home) -> None:
     assert home.published.read_bytes() == b"in use"
 
 
-@pytest.mark.usefixtures("lies")
+@pytest.mark.parametrize(
+    ("given", "environment", "expected"),
+    [(("--home", "a"), "b", "a"), ((), "b", "b"), ((), "", ".execledger-demo")],
+)
 def test_the_demos_home_is_where_it_is_said(
-    here: Path, monkeypatch: pytest.MonkeyPatch
+    here: Path,
+    configure: Configure,
+    monkeypatch: pytest.MonkeyPatch,
+    given: tuple[str, ...],
+    environment: str,
+    *,
+    expected: str,
 ) -> None:
-    """Law: EXECLEDGER_HOME, else ./.execledger-demo; [execledger] home is not it."""
-    first = execledger("demo")
-    monkeypatch.setenv("EXECLEDGER_HOME", str(here / "a b"))
+    """Law: --home, EXECLEDGER_HOME, else ./.execledger-demo; never the real one."""
+    configure(config='[execledger]\nhome = "real"\n')
+    monkeypatch.setenv("EXECLEDGER_HOME", environment)
+    (here / expected).mkdir()
+    (here / expected / "published.duckdb").touch()
 
-    second = execledger("demo")
+    ran = execledger("demo", *given)
 
-    assert (first.code, second.code) == (0, 0)
-    assert (here / ".execledger-demo" / "published.duckdb").exists()
-    assert (here / "a b" / "published.duckdb").exists()
-    assert f"--home '{here / 'a b'}'" in second.out
+    assert ran.code == 2
+    assert f"{here / expected} holds data that is no demo's" in ran.err
+
+
+def test_the_commands_to_try_next_can_be_pasted(tmp_path: Path) -> None:
+    """Law: a home with a space in its name is quoted."""
+    assert f"tables --home '{tmp_path / 'a b'}'\n" in _next_steps(
+        Home(tmp_path / "a b")
+    )
 
 
 def lie_about_everything(ledger: Ledger) -> None:
@@ -151,12 +169,9 @@ def test_every_difference_is_told_and_is_exit_1(home: Home, lies: list[Lie]) -> 
     assert "equals" not in ran.out
 
 
-def test_many_differences_are_cut_short(home: Home, lies: list[Lie]) -> None:
+def test_many_differences_are_cut_short() -> None:
     """Law: ten are shown, the rest is counted."""
-    lies.append(dict.clear)
+    lines = [line for line, _ in _verdict([str(number) for number in range(1200)])]
 
-    ran = demo(home)
-
-    assert ran.code == 1
-    assert ran.out.count("The store differs") == 10
-    assert "... and 1 more differences" in ran.out
+    assert len(lines) == 11
+    assert lines[-1] == "... and 1,190 more differences"

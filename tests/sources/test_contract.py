@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from sources import part, providers
 from sources.fold import fold
-from sources.json_text import NotJsonError, decode, resolve
+from sources.json_text import NotJsonError, decode, encode, resolve
 from sources.records import TABLES, LoadReject, Record, Response, Snapshot
 from sources.tables import to_arrow
 from sources.values import MisfitError, timestamp
@@ -101,7 +101,7 @@ def spoken(value: Any) -> Iterator[str]:
 
 def is_held(leaf: object, found: set[str]) -> bool:
     """Tell whether a leaf stands in a table: as it is, as text, or as a time."""
-    if json.dumps(leaf) in found:
+    if json.dumps(leaf) in found or encode(leaf) in found:  # 1e+16 is 1e16, too
         return True
     try:
         return timestamp(leaf).isoformat() in found

@@ -590,6 +590,20 @@ def test_a_refused_request_is_an_error_in_the_providers_words(
     assert key.startswith(f"request:torale:default:{endpoint}:")
 
 
+def test_a_server_without_details_is_no_error() -> None:
+    """Asking whether it has any is how one learns it; what it said is kept."""
+    params = {"task_id": TASK, "execution_id": "e1"}
+    bodies = [{"detail": "Not Found"}, {"detail": "Execution not found"}]
+    absent, missing = (
+        response("torale", body, endpoint="execution", params=params, status=404)
+        for body in bodies
+    )
+
+    assert observe(absent).observations == ()
+    assert observe(absent).answered == {"detail": "Not Found"}
+    assert cut(rows_of(missing), "errors", "message") == ["Execution not found"]
+
+
 def test_a_validation_error_names_what_it_blames() -> None:
     """A list of details is one error each, whole in ``provider_message``."""
     rows = read("observed_422_bad_limit")
