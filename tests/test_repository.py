@@ -57,7 +57,8 @@ def test_paths_and_addresses_are_seen(tmp_path: Path) -> None:
     addresses.write_text(
         "https://py" + "pi.org\nindex" + "-url = x\n", encoding="utf-8"
     )
-    free.write_text("<home>/work/x a/work/x ./work/x $X/root/y\n", encoding="utf-8")
+    work = "/wo" + "rk/x"
+    free.write_text(f"<home>{work} a{work} .{work} $X/root/y\n", encoding="utf-8")
 
     assert len(lines_with(MACHINE_PATH, [paths, addresses, free])) == 2
     assert len(lines_with(INDEX_ADDRESS, [paths, addresses, free])) == 2
