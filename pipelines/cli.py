@@ -1,9 +1,9 @@
 """The command line: ``execledger``.
 
 Messages for people go to stderr, results to stdout. Exit codes: 2 usage or
-configuration, 3 another run holds the lock, 1 loaded but a provider failed, 0 all
-well; 130 interrupted. What is slow to import is imported inside the commands that
-need it.
+configuration, 3 another run holds the lock, 4 a result was lost or expires before the
+next load, 1 loaded but a provider failed, 0 all well; 130 interrupted. What is slow
+to import is imported inside the commands that need it.
 """
 
 import os
@@ -17,6 +17,17 @@ from typing import TYPE_CHECKING, Literal, NoReturn
 
 import click
 
+from pipelines.cli_submit import submit
+from pipelines.cli_tracking import track, untrack
+from pipelines.options import (
+    Time,
+    home_option,
+    json_option,
+    print_json,
+    say,
+    wait_option,
+)
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -24,15 +35,6 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
-_home = click.option(
-    "--home",
-    metavar="DIR",
-    help="Where store and journal are (else EXECLEDGER_HOME, else ./.execledger).",
-)
-_json = click.option("--json", "as_json", is_flag=True, help="Answer for programs.")
-_wait = click.option(
-    "--wait", is_flag=True, help="Wait while another run holds the lock."
-)
 
 _FOR_EVER = float("inf")
 
@@ -55,19 +57,15 @@ def main() -> None:
             raise
         _interrupted()
     except ExecledgerError as error:
-        _say(str(error))
+        say(str(error))
         if isinstance(error, ConfigurationError):
             sys.exit(2)
         sys.exit(3 if isinstance(error, StoreLocked) else 1)
 
 
 def _interrupted() -> NoReturn:
-    _say("Interrupted. What was received is in the journal; the store is as it was.")
+    say("Interrupted. What was received is in the journal; the store is as it was.")
     sys.exit(130)
-
-
-def _say(text: str) -> None:
-    click.echo(f"execledger: {text}", err=True)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -82,26 +80,9 @@ def cli() -> None:
     quiet_dlt()
 
 
-class _Time(click.ParamType[datetime]):
-    """A date or a time in UTC."""
-
-    name = "time"
-
-    def convert(
-        self,
-        value: str | datetime,
-        param: click.Parameter | None,
-        ctx: click.Context | None,
-    ) -> datetime:
-        from sources.values import MisfitError, timestamp
-
-        if isinstance(value, datetime):
-            return value
-        try:
-            is_date = len(value) == len("2026-01-31")
-            return timestamp(f"{value}T00:00" if is_date else value)
-        except MisfitError:
-            self.fail(f"{value!r} is no date or time, such as 2026-01-31", param, ctx)
+cli.add_command(submit)
+cli.add_command(track)
+cli.add_command(untrack)
 
 
 @cli.command()
@@ -121,7 +102,7 @@ def init() -> None:
 
 
 @cli.command()
-@_home
+@home_option
 def demo(home: str | None) -> int:
     """Load twice from small servers on this machine; no key, no network."""
     from rich.console import Console
@@ -139,17 +120,25 @@ def demo(home: str | None) -> int:
 
 @cli.command()
 @click.argument("providers", nargs=-1)
-@_home
-@click.option("--since", type=_Time(), help="Read again what started from then on.")
-@click.option("--until", type=_Time(), help="With --since: what started until then.")
+@home_option
+@click.option("--since", type=Time(), help="Read again what started from then on.")
+@click.option("--until", type=Time(), help="With --since: what started until then.")
+@click.option(
+    "--max-wait",
+    type=click.FloatRange(min=0),
+    default=0,
+    metavar="SECONDS",
+    help="Poll on until everything is done, so long at the most.",
+)
 @click.option("--dry-run", is_flag=True, help="Say what would be read; read nothing.")
-@_wait
-@_json
+@wait_option
+@json_option
 def load(
     providers: tuple[str, ...],
     home: str | None,
     since: datetime | None,
     until: datetime | None,
+    max_wait: float,
     *,
     dry_run: bool,
     wait: bool,
@@ -158,9 +147,10 @@ def load(
     """Collect what is due of all PROVIDERS that have a key, and load it.
 
     One atomic step: the store is as it was, or holds all of it. A provider that
-    fails keeps no other's data from loading.
+    fails keeps no other's data from loading. Exit code 4: a result was lost, or
+    expires before the next load; 1: a provider failed; 3: another load runs.
     """
-    from pipelines.config import accounts, find_home, without_key
+    from pipelines.config import accounts, find_home, schedule_s, without_key
     from pipelines.load import load as run_load
     from pipelines.load import planned
     from pipelines.terminal import printable, summary, watched
@@ -172,18 +162,28 @@ def load(
     _refuse_new_home(home, chosen)
     window = Window(since, until)
     found = accounts(providers)
-    for name in () if providers else without_key(found):
-        _say(f"{name} has no key and is skipped.")
+    if skipped := [] if providers else without_key(found):
+        say(f"Without a key, and so skipped: {', '.join(skipped)}.")
     if dry_run:
         click.echo("\n".join(planned(chosen, found, window)))
         return 0
     with watched() as watch:
         wait_s = _FOR_EVER if wait else 0
-        report = run_load(chosen, found, window=window, watch=watch, wait_s=wait_s)
+        report = run_load(
+            chosen,
+            found,
+            window=window,
+            watch=watch,
+            wait_s=wait_s,
+            max_wait_s=max_wait,
+            schedule_s=schedule_s(),
+        )
     if as_json:
-        _print_json(report)
+        print_json(report)
     else:
         click.echo(printable(summary(report)), err=True)
+    if report.outlook.is_alarming:
+        return 4
     return 0 if report.outcome == "ok" else 1
 
 
@@ -201,10 +201,14 @@ def _refuse_new_home(said: str | None, chosen: "Home") -> None:
 
 
 @cli.command()
-@_home
-@_json
-def status(home: str | None, *, as_json: bool) -> None:
-    """Say how things stand: the last run, open executions, what waits, what is lost."""
+@home_option
+@click.option("--all", "everything", is_flag=True, help="Name every execution.")
+@json_option
+def status(home: str | None, *, everything: bool, as_json: bool) -> None:
+    """Say how things stand: last run, watch-list, what expires, what waits or is lost.
+
+    Names the watched executions that expire first, and the newest losses.
+    """
     from pipelines.config import find_home
     from pipelines.status import status as read_status
     from pipelines.status import told
@@ -212,15 +216,15 @@ def status(home: str | None, *, as_json: bool) -> None:
 
     found = read_status(find_home(home))
     if as_json:
-        _print_json(found)
+        print_json(found)
     else:
-        click.echo(printable(told(found)))
+        click.echo(printable(told(found, everything=everything)))
 
 
 @cli.command()
-@_home
-@_wait
-@_json
+@home_option
+@wait_option
+@json_option
 def replay(home: str | None, *, wait: bool, as_json: bool) -> None:
     """Rebuild every normalized table from the raw responses; asks no provider."""
     from pipelines.config import find_home
@@ -228,7 +232,7 @@ def replay(home: str | None, *, wait: bool, as_json: bool) -> None:
 
     result = run_replay(find_home(home), wait_s=_FOR_EVER if wait else 0)
     if as_json:
-        _print_json(result)
+        print_json(result)
         return
     kept = f"; {result.kept} kept as they were, their bodies are pruned"
     click.echo(
@@ -239,8 +243,8 @@ def replay(home: str | None, *, wait: bool, as_json: bool) -> None:
 
 
 @cli.command()
-@_home
-@_json
+@home_option
+@json_option
 def tables(home: str | None, *, as_json: bool) -> None:
     """List tables and views with their comments and row counts."""
     from pipelines.config import find_home
@@ -250,7 +254,7 @@ def tables(home: str | None, *, as_json: bool) -> None:
 
     found = list_tables(find_home(home))
     if as_json:
-        _print_json(found)
+        print_json(found)
         return
     rows = [(info.name, info.rows, info.comment) for info in found]
     _console().print(as_table(Result(["name", "rows", "what one row is"], rows)))
@@ -258,7 +262,7 @@ def tables(home: str | None, *, as_json: bool) -> None:
 
 @cli.command()
 @click.argument("sql")
-@_home
+@home_option
 @click.option(
     "--format",
     "form",
@@ -299,8 +303,8 @@ def _ctrl_c_at_once() -> Iterator[None]:
 
 @cli.command()
 @click.argument("providers", nargs=-1)
-@_home
-@_json
+@home_option
+@json_option
 def doctor(providers: tuple[str, ...], home: str | None, *, as_json: bool) -> int:
     """Test configuration, keys and connectivity; says how to mend each fault."""
     from pipelines.config import find_home
@@ -309,20 +313,13 @@ def doctor(providers: tuple[str, ...], home: str | None, *, as_json: bool) -> in
 
     findings = examine(find_home(home), providers)
     if as_json:
-        _print_json(findings)
+        print_json(findings)
     for finding in () if as_json else findings:
         sign = ("FAIL", "red") if not finding.is_ok else ("ok  ", "green")
         text = printable(f"{finding.subject}: {finding.message}")
         click.echo(f"{click.style(sign[0], sign[1])} {text}")
     faults = {finding.subject for finding in findings if not finding.is_ok}
     return 2 if CONFIGURATION in faults else 1 if faults else 0
-
-
-def _print_json(value: object) -> None:
-    import msgspec
-
-    encoded = msgspec.json.encode(value)
-    click.echo(msgspec.json.format(encoded, indent=2).decode())
 
 
 def _console() -> "Console":

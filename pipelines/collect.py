@@ -31,6 +31,7 @@ def collect_all(
     due: Due,
     window: Window,
     watch: Watch,
+    max_wait_s: float = 0,
 ) -> list[Collected]:
     """Read what is due of all accounts, side by side, into the journal."""
 
@@ -45,6 +46,7 @@ def collect_all(
                 connection=account.connection,
                 window=window,
                 unfinished=unfinished,
+                max_wait_s=max_wait_s,
                 progress=lambda what, more: watch(account, what, more),
             )
         except Exception as error:  # noqa: BLE001 - whatever it is, others are loaded

@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -21,10 +21,11 @@ __all__ = [
     "find_home",
     "is_default_home",
     "quiet_dlt",
+    "schedule_s",
     "without_key",
 ]
 
-_SHARED = ("allow_http", "max_body_mb")
+_SHARED = ("allow_http", "max_body_mb", "poll_interval_s")
 """Keys that ``[execledger]`` sets for all providers."""
 
 
@@ -36,6 +37,10 @@ class _File(msgspec.Struct):
     """What is read of config.toml without dlt."""
 
     execledger: _Section = _Section()
+
+
+class _Schedule(msgspec.Struct):
+    schedule_s: Annotated[float, msgspec.Meta(gt=0)] | None = None
 
 
 class _Connections(msgspec.Struct):
@@ -131,6 +136,16 @@ def accounts(selected: Sequence[str] = ()) -> list[Account]:
             '"execledger init" and fill in .dlt/secrets.toml.'
         )
     return found
+
+
+def schedule_s() -> float | None:
+    """Return the seconds between two loads, where the configuration says them."""
+    with _dlt_in_words():
+        import dlt
+
+        given: object = dlt.config.get("execledger.schedule_s")
+    raw: dict[str, object] = {"schedule_s": given}
+    return settings_from(_Schedule, raw, "execledger").schedule_s
 
 
 def without_key(found: Sequence[Account]) -> list[str]:

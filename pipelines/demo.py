@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -20,16 +21,22 @@ from pipelines.store import Home, locked, read_only
 from pipelines.terminal import as_table, summary
 from sources import part, providers
 from sources.errors import ConfigurationError
-from sources.loopback import Twin, serve
+from sources.journal import Journal
+from sources.json_text import encode
+from sources.loopback import Obtained, Twin, serve
 from sources.provider import Window, settings_from
+from sources.tracking import read_started, track
 
-__all__ = ["Demo", "run_demo", "show"]
+__all__ = ["Demo", "differences", "run_demo", "show"]
 
 _MARK = "this-is-a-demo"
 """A file by which a home is known to be a demo's, and may be started anew."""
 
 _SHOWN = 10
 """Differences that are printed."""
+
+_WORDS = 300
+"""Longest words of one difference."""
 
 _PLAIN: Any = {"markup": False, "highlight": False, "soft_wrap": True}
 """How a line is printed: nothing in it is taken for markup, none is broken."""
@@ -54,23 +61,33 @@ def run_demo(home: Home, watch: Watch) -> Demo:
             twins[name] = part(name, "twin").demo(datetime.now(UTC))
             url = stack.enter_context(serve(twins[name].app))
             accounts.append(_account(name, twins[name].settings(url)))
+            _track(home, accounts[-1], twins[name])
         before = load(home, accounts, window=Window(), watch=watch)
         for twin in twins.values():
             twin.pass_time()
         after = load(home, accounts, window=Window(), watch=watch)
     with read_only(home) as con:
-        differences = [
+        found = [
             difference
             for name, twin in twins.items()
-            for difference in _differences(con, name, twin.ledger())
+            for difference in differences(con, name, twin.obtained())
         ]
-    return Demo(home=home, before=before, after=after, differences=differences)
+    return Demo(home=home, before=before, after=after, differences=found)
 
 
 def _account(provider: str, given: Mapping[str, object]) -> Account:
     kind = part(provider, "settings").Settings
     quick = {"requests_per_second": 1_000, **given}
     return Account(provider, "default", settings_from(kind, quick, provider))
+
+
+def _track(home: Home, account: Account, twin: Twin) -> None:
+    """Put on the watch-list what the user of a twin started, as JSON lines."""
+    lines = "\n".join(json.dumps(one) for one in twin.started())
+    if lines:
+        started = read_started(lines, account.provider)
+        with Journal(home.journal) as journal:
+            track(journal, *account.of, account.settings, started)
 
 
 def _start_anew(home: Home) -> None:
@@ -85,46 +102,48 @@ def _start_anew(home: Home) -> None:
         mark.touch(mode=0o600)
         for file in files:
             for path in home.path.glob(f"{file.name}*"):
-                path.unlink()
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
-def _differences(
+def differences(
     con: duckdb.DuckDBPyConnection,
     provider: str,
-    ledger: Mapping[tuple[str, str], Mapping[str, object]],
+    obtained: Mapping[tuple[str, str], Obtained],
 ) -> Iterator[str]:
-    """Yield in words where the store is not what the twin handed out last."""
+    """Yield in words where the store is not what could be had of the twin."""
     held = {
-        (scope, execution_id): (status, sources, result)
-        for scope, execution_id, status, sources, result in con.execute(
+        (scope, execution_id): Obtained(status, state, json.loads(out), *counts)
+        for scope, execution_id, status, state, out, *counts in con.execute(
             _HELD, [provider]
         ).fetchall()
     }
-    for key in sorted(held.keys() ^ ledger.keys()):
+    for key in sorted(held.keys() ^ obtained.keys()):
         where = "the store" if key in held else "the twin"
         yield f"{provider} {'/'.join(key)} is only in {where}"
-    for key in sorted(held.keys() & ledger.keys()):
-        status, sources, result = held[key]
-        handed = ledger[key]
-        if status != handed.get("status"):
-            yield f"{provider} {'/'.join(key)}: status {status}"
-        if sources != len(_list(handed.get("grounding_sources"))):
-            yield f"{provider} {'/'.join(key)}: {sources} sources"
-        if (json.loads(result) if result else None) != handed.get("result"):
-            yield f"{provider} {'/'.join(key)}: another result"
+    for key in sorted(held.keys() & obtained.keys()):
+        for name, mine, theirs in zip(
+            Obtained._fields, held[key], obtained[key], strict=True
+        ):
+            if _comparable(mine) != _comparable(theirs):
+                words = f"{name} {mine!r}, the twin has {theirs!r}"
+                yield f"{provider} {'/'.join(key)}: {words[:_WORDS]}"
 
 
-def _list(value: object) -> list[object]:
-    return value if isinstance(value, list) else []
+def _comparable(value: object) -> object:
+    """Return a value by which two are alike: outputs come in any order."""
+    return sorted(map(encode, value)) if isinstance(value, list) else value
 
 
 _HELD = """
-    select e.scope, e.execution_id, e.provider_status,
+    select e.scope, e.execution_id, e.provider_status, e.result_state,
+        (select coalesce(
+                to_json(list(coalesce(o.value, to_json(o.value_text)))), '[]')
+            from execledger.outputs o
+            where o.execution_key = e.execution_key and o.name <> 'answer'),
         (select count(*) from execledger.grounding_sources s
             where s.execution_key = e.execution_key),
-        (select coalesce(cast(o.value as varchar), to_json(o.value_text))
-            from execledger.outputs o
-            where o.execution_key = e.execution_key and o.name = 'result')
+        (select cast(sum(u.total_tokens) as bigint) from execledger.token_usage u
+            where u.execution_key = e.execution_key and u.is_counted)
     from execledger.executions e where e.provider = ?
 """
 
@@ -133,7 +152,7 @@ _SECTIONS = {
         select provider, status, count(*) as executions,
             count(*) filter (where condition_met) as condition_met
         from execledger.executions
-        group by provider, status order by provider, executions desc
+        group by provider, status order by provider, executions desc, status
     """,
     "The newest answer of each workflow, and what it rests on": """
         select strftime(e.started_at, '%m-%d %H:%M') as 'at (UTC)',
@@ -159,9 +178,29 @@ _SECTIONS = {
         order by duration_ms desc, execution_key limit 5
     """,
     "Why executions failed": """
-        select left(message, 70) as error, count(*) as times, max(day) as 'last on'
-        from execledger.errors inner join execledger.executions using (execution_key)
-        group by message order by times desc limit 5
+        select e.provider, f.level, left(f.message, 70) as error, count(*) as times
+        from execledger.errors f
+        inner join execledger.executions e on f.execution_key = e.execution_key
+        where e.result_state = 'captured'
+        group by e.provider, f.level, f.message
+        order by times desc, e.provider, f.level, error limit 12
+    """,
+    "Tokens by model": """
+        select provider, coalesce(model, '(not said)') as model, model_basis as basis,
+            cast(sum(input_tokens) as bigint) as input,
+            cast(sum(output_tokens) as bigint) as output,
+            sum(provided_cost_usd) as 'cost as provided (USD)'
+        from execledger.token_usage where is_counted
+        group by provider, model, model_basis order by input desc
+    """,
+    "Results that could not be had, and why": """
+        select e.provider, e.execution_id as execution,
+            replace(e.result_state, '_', ' ') as state, f.message as reason
+        from execledger.executions e
+        left join execledger.errors f on f.execution_key = e.execution_key
+            and f.error_type = e.result_state
+        where e.is_terminal and e.result_state <> 'captured'
+        order by e.provider, e.execution_id
     """,
     "What changed between the two loads": """
         with history as (

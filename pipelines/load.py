@@ -1,7 +1,7 @@
 """One load: collect what is due, drain it into a work copy, check, publish."""
 
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,6 +9,7 @@ import duckdb
 
 from pipelines.collect import Watch, collect_all
 from pipelines.config import Account, quiet_dlt
+from pipelines.outlook import outlook
 from pipelines.runs import (
     AccountReport,
     Report,
@@ -24,6 +25,7 @@ from sources.errors import ExecledgerError, LoadCheckFailed, StoreError
 from sources.journal import Journal
 from sources.provider import Collected, Window
 from sources.seen import Seen, Select
+from sources.submitting import recover
 
 __all__ = [
     "INTERRUPTED",
@@ -46,8 +48,13 @@ def load(
     window: Window,
     watch: Watch,
     wait_s: float = 0,
+    max_wait_s: float = 0,
+    schedule_s: float | None = None,
 ) -> Report:
     """Load what is due of all accounts in one atomic step.
+
+    ``wait_s`` is for the lock; ``max_wait_s`` how long to go on polling until all is
+    done; ``schedule_s`` when the next load is due, where that is known.
 
     What a provider does not answer is in the report; all else is loaded. Raises
     ``StoreError`` where nothing could be loaded: the store is then as it was, and
@@ -62,15 +69,32 @@ def load(
     ):
         select = select_from(work.con)
         due = unfinished(select)
+        recover(journal, {account.of: account.settings for account in accounts})
         collected = collect_all(
-            accounts, journal, select, due=due, window=window, watch=watch
+            accounts,
+            journal,
+            select,
+            due=due,
+            window=window,
+            watch=watch,
+            max_wait_s=max_wait_s,
         )
         loads = [_Load(account, journal, select) for account in accounts]
         drain(work, [load.source() for load in loads])
         reports = [
             load.report(result) for load, result in zip(loads, collected, strict=True)
         ]
-        report = summed(home, started, reports)
+        now = datetime.now(UTC)
+        ahead = outlook(
+            accounts,
+            journal,
+            select,
+            response_ids=[one for load in loads for one in load.ids],
+            schedule_s=schedule_s,
+            took=now - started,
+            now=now,
+        )
+        report = summed(home, started, reports, ahead)
         insert_run(work.con, load_run(report, due))
         finish(work)
         for each in loads:
@@ -220,13 +244,19 @@ def planned(home: Home, accounts: Sequence[Account], window: Window) -> list[str
     lines = []
     left = waiting(home)
     store = read_only(home) if home.published.exists() else duckdb.connect()
-    with closing(store) as con:
+    with ExitStack() as stack:
+        con = stack.enter_context(closing(store))
+        journal = None
+        if home.journal.exists():
+            journal = stack.enter_context(Journal(home.journal))
         select = select_from(con)
         due = unfinished(select)
         for account in accounts:
             lines += part(account.provider, "collect").planned(
                 account.settings,
                 Seen(select, *account.of),
+                journal=journal,
+                connection=account.connection,
                 window=window,
                 unfinished=due.get(account.name, {}),
             )

@@ -3,11 +3,13 @@
 import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 import duckdb
 import msgspec
 
 from pipelines.collect import Due
+from pipelines.outlook import Outlook
 from pipelines.store import Home
 from sources.journal import uuid7
 from sources.json_text import encode
@@ -15,7 +17,15 @@ from sources.records import Run
 from sources.seen import Select
 from sources.tables import to_arrow
 
-__all__ = ["AccountReport", "Report", "insert_run", "load_run", "summed", "unfinished"]
+__all__ = [
+    "AccountReport",
+    "Report",
+    "insert_run",
+    "load_run",
+    "safe_interval_s",
+    "summed",
+    "unfinished",
+]
 
 
 class AccountReport(msgspec.Struct, kw_only=True):
@@ -38,9 +48,12 @@ class Report(msgspec.Struct, kw_only=True):
     started_at: datetime
     ended_at: datetime
     accounts: list[AccountReport]
+    outlook: Outlook
 
 
-def summed(home: Home, started: datetime, accounts: list[AccountReport]) -> Report:
+def summed(
+    home: Home, started: datetime, accounts: list[AccountReport], ahead: Outlook
+) -> Report:
     """Return what a load came to that began at ``started`` and ends now."""
     has_failed = any(account.errors for account in accounts)
     return Report(
@@ -50,6 +63,7 @@ def summed(home: Home, started: datetime, accounts: list[AccountReport]) -> Repo
         started_at=started,
         ended_at=datetime.now(UTC),
         accounts=accounts,
+        outlook=ahead,
     )
 
 
@@ -63,6 +77,8 @@ def load_run(report: Report, due: Due) -> Run:
             for one in accounts
         },
         "unfinished": {name: scopes for name, scopes in still.items() if scopes},
+        "lost": len(report.outlook.lost),
+        "safe_interval_s": report.outlook.safe_interval_s,
     }
     errors = [f"{one.account}: {error}" for one in accounts for error in one.errors]
     return Run(
@@ -83,13 +99,22 @@ def insert_run(con: duckdb.DuckDBPyConnection, run: Run) -> None:
     con.unregister("one_row")
 
 
+def safe_interval_s(select: Select) -> float | None:
+    """Return the longest safe time between loads, as the last load knew it."""
+    found: float | None = _last_counts(select).get("safe_interval_s")
+    return found
+
+
 def unfinished(select: Select) -> dict[str, dict[str, str]]:
     """Return, by account, the listings that the last load could not finish."""
+    found: dict[str, dict[str, str]] = _last_counts(select).get("unfinished", {})
+    return found
+
+
+def _last_counts(select: Select) -> dict[str, Any]:
     rows: Sequence[Sequence[str]] = select(
         "select counts from {runs} where command = 'load' "
         "order by started_at desc limit 1",
         (),
     )
-    counts = json.loads(rows[0][0]) if rows else {}
-    found: dict[str, dict[str, str]] = counts.get("unfinished", {})
-    return found
+    return json.loads(rows[0][0]) if rows else {}

@@ -51,6 +51,10 @@ _HEAD = """\
 # For all providers that do not say otherwise:
 # max_body_mb = 64.0
 # allow_http = false
+# poll_interval_s = 5.0
+# Seconds between two loads, as your scheduler makes them: a load then warns of
+# results that expire before the next one
+# schedule_s = 300
 
 [runtime]
 dlthub_telemetry = false

@@ -13,10 +13,19 @@ from rich.text import Text
 
 from pipelines.collect import Watch
 from pipelines.config import Account
+from pipelines.outlook import Outlook, duration, told_loss
 from pipelines.query import Result, as_text
 from pipelines.runs import AccountReport, Report
 
-__all__ = ["as_table", "printable", "summary", "watched"]
+__all__ = [
+    "as_table",
+    "printable",
+    "summary",
+    "watched",
+]
+
+_SHOWN = 5
+"""Lost results that a load names."""
 
 
 @contextmanager
@@ -53,14 +62,35 @@ def summary(report: Report) -> str:
     """Return what a load came to, in words."""
     lines = [line for account in report.accounts for line in _account(account)]
     seconds = (report.ended_at - report.started_at).total_seconds()
+    lines += _ahead(report.outlook)
     lines.append(f"Loaded in {seconds:.1f} s into {report.home}")
     return "\n".join(lines)
+
+
+def _ahead(outlook: Outlook) -> Iterator[str]:
+    """Yield what was lost, and what the next load must come in time for."""
+    for lost in outlook.lost[:_SHOWN]:
+        yield f"  ! {told_loss(lost)}"
+    if more := len(outlook.lost[_SHOWN:]):
+        yield f'  ! ... and {more:,} more lost results: "execledger status --all"'
+    if outlook.expiring and outlook.interval_s is not None:
+        yield (
+            f"  ! {outlook.expiring:,} results expire before the next load, which is "
+            f"due in {duration(outlook.interval_s)}: load again before"
+        )
+    if outlook.watched:
+        yield f"{outlook.watched:,} executions are still watched"
+    if outlook.safe_interval_s is not None:
+        yield (
+            "Longest safe interval between loads: "
+            f"{duration(outlook.safe_interval_s)} (then one load may even fail)"
+        )
 
 
 def _account(account: AccountReport) -> Iterator[str]:
     yield (
         f"{account.account}: {account.new:,} new and {account.changed:,} changed "
-        f"executions ({_said(account.read) or 'nothing'} read)"
+        f"executions ({_said(account.read) or 'nothing was due'})"
     )
     for error in account.errors:
         yield f"  ! {error}"

@@ -1,15 +1,19 @@
 """Sources of executions: one folder a provider, HTTP in, typed rows out.
 
-To add a provider, add a folder here with these names, and nothing else:
+To add a provider, add a folder here, and nothing else: ``README.md`` beside this file
+shows a whole one. The names in it:
 
 ``settings.py``   ``Settings``: a msgspec Struct, one field a key of the
                   configuration, with its meaning; ``api_key`` without a default.
-``client.py``     the endpoints: ask, keep the answer by the callable that is given,
-                  then raise what ``sources.http.failure`` makes of it.
+``client.py``     the endpoints: one method each, which returns the answer.
 ``normalize.py``  ``VERSION``, ``observe(response)`` and ``records(response,
                   winners)``: pure functions, see ``sources.observations``.
 ``collect.py``    ``collect(settings, journal, seen, …)`` reads what is due into the
-                  journal; ``check(settings)`` tests key and address for ``doctor``.
+                  journal; ``check(settings)`` tests key and address for ``doctor``;
+                  ``planned(…)`` says in words what is due.
+``tracking.py``   only where executions are asked for by their ids: how they come on
+                  the watch-list, see ``sources.tracking``.
+``submit.py``     only where executions can be started from here.
 ``__init__.py``   the ``@dlt.source`` for a script of one's own.
 ``twin.py``       ``demo(now)``: a small server that behaves as the provider does.
 ``recordings/``   responses as documented and as observed: the contract tests run

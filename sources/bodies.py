@@ -1,14 +1,18 @@
 """Bodies of answers, read no further than a limit, unpacked included."""
 
+import json
+import os
 import zlib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
-from typing import cast
+from functools import partial
+from pathlib import Path
+from typing import Any, BinaryIO, cast
 
 import httpx
 import msgspec
 
-__all__ = ["Body", "read_body", "words_of"]
+__all__ = ["Body", "Spool", "read_body", "spooled", "words_of"]
 
 
 class _Identity:
@@ -70,8 +74,58 @@ class Body(msgspec.Struct):
     too_large: bool = False
 
 
-async def read_body(response: httpx.Response, limit: int) -> Body:
-    """Return the decoded body, read no further than one byte beyond the limit."""
+class Spool:
+    """Keeps in a file what has arrived of a body, piece by piece, if it can.
+
+    A process that is killed meanwhile leaves there what it had received of a result
+    that the server hands out once. The first line of the file is a JSON object that
+    says what answer it is.
+    """
+
+    def __init__(self, path: Path, head: Mapping[str, object]) -> None:
+        self._path = path
+        self._head = head
+        self._file: BinaryIO | None = None
+        self._is_well = True
+
+    def write(self, data: bytes) -> None:
+        """Add what arrived; the operating system has it when this returns.
+
+        Where it cannot be written (a full disk), nothing more is: the answer that is
+        read meanwhile is worth more than this copy.
+        """
+        try:
+            if self._file is None and self._is_well:
+                opener = partial(os.open, mode=0o600)
+                self._file = open(self._path, "wb", 0, opener=opener)  # noqa: SIM115 (no opener there; closed by close)
+                self._file.write(json.dumps(self._head).encode() + b"\n")
+            if self._file is not None and self._is_well:
+                self._file.write(data)
+        except OSError:
+            self._is_well = False
+
+    def close(self) -> None:
+        """Close the file; it stays until the answer is safe elsewhere."""
+        if self._file is not None:
+            self._file.close()
+
+
+def spooled(path: Path) -> tuple[dict[str, Any], bytes] | None:
+    """Return what a ``Spool`` left of an answer: its head, and what had arrived."""
+    try:
+        head, _, data = path.read_bytes().partition(b"\n")
+        return json.loads(head), data
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+async def read_body(
+    response: httpx.Response, limit: int, spool: Spool | None = None
+) -> Body:
+    """Return the decoded body, read no further than one byte beyond the limit.
+
+    ``spool`` is given each piece as it comes.
+    """
     body = Body()
     if int(response.headers.get("content-length", 0)) > limit:
         body.too_large = True
@@ -83,7 +137,10 @@ async def read_body(response: httpx.Response, limit: int) -> Body:
         chunks = cast("AsyncGenerator[bytes, None]", response.aiter_raw())
         async with aclosing(chunks):
             async for chunk in chunks:
-                data += decoder.feed(chunk, limit + 1 - len(data))
+                piece = decoder.feed(chunk, limit + 1 - len(data))
+                data += piece
+                if spool is not None:
+                    spool.write(piece)
                 if len(data) > limit:
                     del data[limit:]
                     body.too_large = True
@@ -91,6 +148,9 @@ async def read_body(response: httpx.Response, limit: int) -> Body:
         decoder.close()
     except (httpx.HTTPError, OSError, EOFError, zlib.error) as fault:
         body.error = words_of(fault)
+    finally:
+        if spool is not None:
+            spool.close()
     return body
 
 

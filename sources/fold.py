@@ -54,6 +54,7 @@ class _State(msgspec.Struct):
     provider_status: str | None = None
     list_sha256: str | None = None
     content_sha256: str | None = None
+    result_state: str | None = None
     is_stored: bool = False
     winner: str | None = None
     observation: Observation | None = None
@@ -134,6 +135,7 @@ def _known(
             known.provider_status,
             known.list_sha256,
             known.content_sha256,
+            known.result_state,
             is_stored=True,
         )
     for key, flow in seen.workflows(keys["workflow"]).items():
@@ -144,7 +146,11 @@ def _known(
         states[key] = _State(is_stored=True)
     if not trusts_store:
         for key, state in states.items():
-            states[key] = _State(state.first_seen_at, is_stored=state.is_stored)
+            states[key] = _State(
+                state.first_seen_at,
+                result_state=state.result_state,
+                is_stored=state.is_stored,
+            )
     return states
 
 
@@ -161,6 +167,7 @@ def _take(state: _State, observation: Observation, glance: _Glance) -> None:
     elif state.list_sha256 is None:
         state.list_sha256 = observation.list_sha256
     state.content_sha256 = observation.sha256
+    state.result_state = observation.result_state
     state.first_seen_at = state.first_seen_at or glance.received_at
     state.observed_at = glance.received_at
     state.winner, state.observation = glance.response_id, observation
@@ -174,11 +181,29 @@ def _is_news(state: _State, observation: Observation, at: datetime) -> bool:
     """
     if state.observed_at is not None and at <= state.observed_at:
         return False
+    if _shows_less(state, observation):
+        return False
     if observation.kind == "item":
         return state.list_sha256 != observation.sha256
     if observation.kind == "reject":
         return not state.is_stored and state.winner is None
     return observation.kind == "request" or state.content_sha256 != observation.sha256
+
+
+def _shows_less(state: _State, observation: Observation) -> bool:
+    """Tell whether a result was captured, and this only says that it is not there.
+
+    A result that was read once, or that the provider has deleted since, is not taken
+    from the store by a later look; nor is the word that it was lost on our own way.
+    Providers that list say no ``result_state`` here, and their newest counts.
+    """
+    if observation.result_state is None:
+        return False
+    return _worth(observation.result_state) < _worth(state.result_state)
+
+
+def _worth(result_state: str | None) -> int:
+    return {"captured": 2, "lost_in_transit": 1}.get(result_state or "", 0)
 
 
 def _raw(response: Response, glance: _Glance, version: int) -> Response:
@@ -197,10 +222,11 @@ def _raw(response: Response, glance: _Glance, version: int) -> Response:
 
 
 def _outcome(response: Response, glance: _Glance) -> Outcome:
-    if response.outcome != "ok":
+    said = glance.sight.outcome
+    if response.outcome != "ok" and said != "pending":
         return response.outcome
     is_same = bool(glance.sight.observations) and not glance.has_changed
-    return "unchanged" if is_same else glance.sight.outcome
+    return "unchanged" if is_same else said
 
 
 def _status_changes(response: Response, glance: _Glance) -> Iterator[StatusChange]:

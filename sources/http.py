@@ -12,10 +12,12 @@ import logging
 import re
 import time
 import weakref
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import ExitStack, aclosing
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Final, Self, cast
+from pathlib import Path
+from typing import Any, Final, Literal, NamedTuple, Self, cast
 
 import httpx
 import msgspec
@@ -31,16 +33,20 @@ from tenacity import (
 )
 
 from sources.addresses import auth_value, checked_base, is_loopback, origin
-from sources.bodies import Body, read_body, words_of
+from sources.bodies import Body, Spool, read_body, spooled, words_of
 from sources.errors import ConfigurationError
 from sources.masking import KeyFilter, mask_secrets, masked_body, spelled
 from sources.records import Outcome
 
-__all__ = ["Http", "Limits", "Reply"]
+__all__ = ["Content", "Http", "Limits", "Reply", "Retry", "retry_after_s"]
 
 _log = logging.getLogger(__name__)
 
+Retry = Literal["any", "unaccepted", "none"]
+"""After which answers a request is sent once more."""
+
 _MAX_REDIRECTS: Final = 5
+_NEVER_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 _RETRIED: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 _KEPT_HEADERS: Final = frozenset(
     {
@@ -112,6 +118,30 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the body is beyond ``max_body_bytes``."""
     redirect_refused: bool = False
     """Whether the answer is a redirect that was not followed."""
+    was_sent: bool = True
+    """Whether the request may have reached the server: a connection was made."""
+
+
+class Content(msgspec.Struct, frozen=True, kw_only=True):
+    """The body of a request: a JSON document, or the fields and files of a form.
+
+    ``files`` has, for the form's field ``files``, the names to send and the files,
+    which are opened anew for each try.
+    """
+
+    json: Any = None
+    fields: dict[str, str] | None = None
+    files: Sequence[tuple[str, Path]] = ()
+
+
+class _Request(NamedTuple):
+    """One request, as it is sent at each try."""
+
+    method: str
+    url: httpx.URL
+    content: Content | None
+    arriving: Path | None
+    read_timeout_s: float
 
 
 class _Gate:
@@ -217,29 +247,41 @@ class Http:
         path: str,
         *,
         params: Mapping[str, str | int | bool] | None = None,
-        may_retry: bool = True,
+        content: Content | None = None,
+        retry: Retry = "any",
         attempts: int | None = None,
+        arriving: Path | None = None,
+        read_timeout_s: float | None = None,
     ) -> Reply:
         """Return what asking ``path`` below the base address came to.
 
-        Never raises for what the network or the server does. With ``may_retry``,
-        asks up to ``attempts`` times (default: of the limits) on 408, 425, 429,
-        500, 502, 503, 504, faults of the connection and cut bodies.
+        Never raises for what the network or the server does. Asks up to
+        ``attempts`` times (default: of the limits): with ``retry="any"`` on 408,
+        425, 429, 500, 502, 503, 504, faults of the connection and cut bodies; with
+        ``"unaccepted"`` on 429 and where no connection was made, so that nothing is
+        started twice; with ``"none"`` once. The body is written to the file
+        ``arriving`` as it comes (see ``recovered``).
 
         Raises:
             ConfigurationError: the key stands in the path or in a parameter.
         """
-        url = self._url(path, params)
-        tries = (attempts or self._limits.attempts) if may_retry else 1
+        request = _Request(
+            method.upper(),
+            self._url(path, params),
+            content,
+            arriving,
+            read_timeout_s or self._limits.read_timeout_s,
+        )
+        tries = 1 if retry == "none" else attempts or self._limits.attempts
         retrying = AsyncRetrying(
             sleep=self._sleep,
             stop=stop_after_attempt(tries),
             wait=self._wait_s,
-            retry=retry_if_result(_may_pass),
+            retry=retry_if_result(_RETRY[retry]),
             before_sleep=self._log_retry,
             retry_error_callback=_last_reply,
         )
-        reply: Reply = await retrying(self._follow, method.upper(), url)
+        reply: Reply = await retrying(self._follow, request)
         return replace(
             reply,
             attempts=retrying.statistics["attempt_number"],
@@ -258,19 +300,19 @@ class Http:
             )
         return url
 
-    async def _follow(self, method: str, url: httpx.URL) -> Reply:
+    async def _follow(self, request: _Request) -> Reply:
         """Ask, and follow redirects to where the key may go."""
         hops = 0
         while True:
-            reply, target = await self._ask(method, url)
+            reply, target = await self._ask(request)
             if target is None:
                 return reply
-            refusal = self._refusal(method, url, target)
+            refusal = self._refusal(request.method, request.url, target)
             if hops == _MAX_REDIRECTS:
                 refusal = f"redirected more than {_MAX_REDIRECTS} times"
             if refusal:
                 return replace(reply, error=refusal, redirect_refused=True)
-            url, hops = target, hops + 1
+            request, hops = request._replace(url=target), hops + 1
 
     def _refusal(self, method: str, url: httpx.URL, target: httpx.URL) -> str | None:
         """Return in words why a redirect is not followed; none if it is."""
@@ -283,19 +325,93 @@ class Http:
             return "the redirect's target holds a key"
         return None
 
-    async def _ask(self, method: str, url: httpx.URL) -> tuple[Reply, httpx.URL | None]:
+    async def _ask(self, asked: _Request) -> tuple[Reply, httpx.URL | None]:
         """Return the reply to one request, and where it redirects to."""
+        method, url = asked.method, asked.url
         async with self._gate.slots, self._gate.pace:
-            started = time.perf_counter()
+            started, was_sent = time.perf_counter(), False
+            if asked.arriving is not None:  # of an earlier try
+                asked.arriving.unlink(missing_ok=True)
             try:
-                async with self._client.stream(method, url) as response:
-                    body = await read_body(response, self._limits.max_body_bytes)
+                with ExitStack() as files:
+                    request = self._built(asked, files)
+                    was_sent = True
+                    response = await self._client.send(request, stream=True)
+                    async with aclosing(response):
+                        spool = self._spool(asked.arriving, response)
+                        limit = self._limits.max_body_bytes
+                        body = await read_body(response, limit, spool)
             except (httpx.HTTPError, OSError) as fault:
-                return self._no_answer(method, url, started, fault), None
+                reply = self._no_answer(method, url, started, fault)
+                return replace(reply, was_sent=was_sent and reply.was_sent), None
         reply = self._reply(method, url, started, response, body)
         # httpx has read the Location; one that is no address was a fault above.
         onward = response.next_request if reply.outcome == "http_error" else None
         return reply, onward.url if onward else None
+
+    def _built(self, asked: _Request, files: ExitStack) -> httpx.Request:
+        content = asked.content or Content()
+        timeout = self._client.timeout.as_dict() | {"read": asked.read_timeout_s}
+        opened = [
+            ("files", (name, files.enter_context(path.open("rb"))))
+            for name, path in content.files
+        ]
+        return self._client.build_request(
+            asked.method,
+            asked.url,
+            json=content.json,
+            data=content.fields,
+            files=opened or None,
+            timeout=httpx.Timeout(**timeout),
+        )
+
+    def _spool(self, path: Path | None, response: httpx.Response) -> Spool | None:
+        if path is None:
+            return None
+        head = {
+            "method": response.request.method,
+            "url": self._masked(str(response.request.url)),
+            "http_status": response.status_code,
+            "headers": self._kept(response.headers),
+        }
+        return Spool(path, head | {"length": _length(response)})
+
+    def recovered(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str | int | bool] | None = None,
+        arriving: Path,
+    ) -> Reply:
+        """Return what a process that died had received of the answer to a request.
+
+        Its file ``arriving`` holds what had come; where that is as long as the
+        server said, the answer is whole; where it did not say, if it is a JSON
+        document to its end. Where there is no file, no answer was there.
+        """
+        found = spooled(arriving)
+        if found is None:
+            return Reply(
+                method=method,
+                url=self._masked(str(self._url(path, params))),
+                elapsed_ms=0,
+                outcome="transport_error",
+                error="the process ended before an answer came",
+            )
+        head, data = found
+        length = head.pop("length")
+        is_whole = _is_document(data) if length is None else length == len(data)
+        is_good = httpx.codes.is_success(head["http_status"])
+        return Reply(
+            **head,
+            elapsed_ms=0,
+            outcome="truncated" if not is_whole else "ok" if is_good else "http_error",
+            body=masked_body(data, self._key),
+            body_sha256=hashlib.sha256(data).hexdigest(),
+            size_bytes=len(data),
+            error=None if is_whole else "the process ended while the body arrived",
+        )
 
     def _no_answer(
         self, method: str, url: httpx.URL, started: float, fault: Exception
@@ -306,6 +422,7 @@ class Http:
             elapsed_ms=_ms_since(started),
             outcome="transport_error",
             error=self._masked(words_of(fault)),
+            was_sent=not isinstance(fault, _NEVER_SENT),
         )
 
     def _reply(
@@ -345,7 +462,7 @@ class Http:
     def _wait_s(self, state: RetryCallState) -> float:
         """Return the seconds to the next try: as told, else jittered back-off."""
         floor, ceiling = self._limits.wait_floor_s, self._limits.wait_ceiling_s
-        told = _retry_after_s(_last_reply(state).headers)
+        told = retry_after_s(_last_reply(state).headers)
         if told is not None:
             return min(max(told, floor), ceiling)
         return wait_random_exponential(2 * floor, ceiling, min=floor)(state)
@@ -361,6 +478,22 @@ class Http:
             state.attempt_number + 1,
             state.upcoming_sleep,
         )
+
+
+def _length(response: httpx.Response) -> int | None:
+    """Return how long the decoded body will be, where the server says so."""
+    if "content-encoding" in response.headers:
+        return None
+    length = response.headers.get("content-length", "")
+    return int(length) if length.isascii() and length.isdigit() else None
+
+
+def _is_document(data: bytes) -> bool:
+    """Tell whether a JSON object or array is whole: cut anywhere, it is none."""
+    try:
+        return isinstance(msgspec.json.decode(data), dict | list)
+    except (msgspec.DecodeError, RecursionError):
+        return False
 
 
 def _ms_since(started: float) -> int:
@@ -386,7 +519,20 @@ def _may_pass(reply: Reply) -> bool:
     return is_cut or reply.http_status in _RETRIED
 
 
-def _retry_after_s(headers: Mapping[str, str]) -> float | None:
+def _is_unaccepted(reply: Reply) -> bool:
+    """Return whether the server surely did nothing with the request."""
+    too_many = reply.http_status == httpx.codes.TOO_MANY_REQUESTS
+    return too_many or not reply.was_sent
+
+
+_RETRY: Final[dict[Retry, Callable[[Reply], bool]]] = {
+    "any": _may_pass,
+    "unaccepted": _is_unaccepted,
+    "none": lambda _reply: False,
+}
+
+
+def retry_after_s(headers: Mapping[str, str]) -> float | None:
     """Return the seconds that ``Retry-After`` asks for (RFC 9110, 10.2.3).
 
     A date is taken relative to the answer's own ``Date``: clocks differ.

@@ -10,8 +10,8 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Iterator
-from typing import Protocol
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple, Protocol
 
 from sources.errors import ConfigurationError
 
@@ -24,7 +24,20 @@ except ImportError as absent:
         'The twins need the extra "demo": pip install "execledger[demo]"'
     ) from absent
 
-__all__ = ["Twin", "reset", "serve"]
+__all__ = ["Obtained", "Twin", "reset", "serve"]
+
+
+class Obtained(NamedTuple):
+    """What a store that lost nothing holds of one execution.
+
+    ``outputs`` are the values of its outputs, as JSON values in any order.
+    """
+
+    provider_status: str | None
+    result_state: str
+    outputs: Sequence[object] = []
+    sources: int = 0
+    total_tokens: int | None = None
 
 
 class Twin(Protocol):
@@ -44,8 +57,18 @@ class Twin(Protocol):
     def pass_time(self) -> None:
         """Let time go on until what runs now has finished."""
 
-    def ledger(self) -> dict[tuple[str, str], dict[str, object]]:
-        """Return (scope, execution_id) → the execution as last handed out whole."""
+    def started(self) -> Iterable[Mapping[str, object]]:
+        """Return what a user who started the executions would track, one each.
+
+        ``id``, ``started_at`` (ISO 8601), ``tags``. A provider that lists its
+        executions has none.
+        """
+
+    def obtained(self) -> Mapping[tuple[str, str], Obtained]:
+        """Return (scope, execution_id) → what a store that lost nothing has of it.
+
+        Of everything that was handed out, or was to be known, by now.
+        """
 
 
 class _Connection(H11Protocol):

@@ -10,7 +10,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from sources.records import Outcome, Record, Response, Status
+from sources.records import Outcome, Record, Response, ResultState, Status
 
 __all__ = [
     "Kind",
@@ -34,6 +34,8 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     what is there. Of a detail, ``list_sha256`` is the hash of the list item that
     made us ask for it. ``at`` is the time by which a listing is ordered, ``scope``
     and ``name`` are those of the key; of a reject, ``name`` is the reason.
+    ``result_state`` is said only by providers that hand a result out once or delete
+    it: there, what shows no result never replaces one that was captured.
     """
 
     kind: Kind
@@ -43,6 +45,7 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     list_sha256: str | None = None
     status: Status | None = None
     provider_status: str | None = None
+    result_state: ResultState | None = None
     is_terminal: bool = False
     at: datetime | None = None
     scope: str = ""
@@ -71,6 +74,7 @@ class Known(msgspec.Struct, frozen=True):
     observed_at: datetime
     list_sha256: str | None
     content_sha256: str
+    result_state: str | None
 
 
 class KnownWorkflow(msgspec.Struct, frozen=True):

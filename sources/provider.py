@@ -9,7 +9,14 @@ import msgspec
 
 from sources.errors import ConfigurationError, ExecledgerError
 
-__all__ = ["Collected", "Progress", "Window", "settings_from", "unwatched"]
+__all__ = [
+    "Collected",
+    "Progress",
+    "Window",
+    "listed_ids",
+    "settings_from",
+    "unwatched",
+]
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -66,10 +73,26 @@ def settings_from(kind: type[S], raw: Mapping[str, object], section: str) -> S:
         value = raw.get(name)
         if value is not None:
             given[name] = _listed(value) if get_origin(hint) is tuple else value
+    for field in msgspec.structs.fields(kind):
+        if field.required and given.get(field.name) in (None, ""):
+            variable = f"{section.replace('.', '__')}__{field.name}".upper()
+            raise ConfigurationError(
+                f"[{section}]: {field.name} is missing. Set it there, or {variable}."
+            )
     try:
         return msgspec.convert(given, kind, strict=False)
     except (msgspec.ValidationError, ValueError) as error:
         raise ConfigurationError(f"[{section}]: {error}") from None
+
+
+class _Ids(msgspec.Struct):
+    execution_ids: tuple[str | int, ...] = ()
+
+
+def listed_ids(given: object) -> list[str]:
+    """Return execution ids from a list, JSON, or text with commas."""
+    raw = {"execution_ids": given}
+    return [str(one) for one in settings_from(_Ids, raw, "sources").execution_ids]
 
 
 def _listed(value: object) -> object:

@@ -15,6 +15,7 @@ from typing import Annotated, ClassVar, Literal, NewType
 import msgspec
 
 __all__ = [
+    "LOST",
     "TABLES",
     "CheckResult",
     "Citation",
@@ -35,6 +36,7 @@ __all__ = [
     "Output",
     "Record",
     "Response",
+    "ResultState",
     "Run",
     "Snapshot",
     "Sourced",
@@ -62,6 +64,25 @@ Status = Literal[
     "unknown",
 ]
 """The neutral status; the provider's own word stands beside it."""
+
+ResultState = Literal[
+    "pending",
+    "available",
+    "captured",
+    "acknowledged_elsewhere",
+    "lost_in_transit",
+    "expired",
+    "missing",
+]
+"""Where the result is; ``LOST`` are those where nobody here can get it."""
+
+LOST: tuple[ResultState, ...] = (
+    "acknowledged_elsewhere",
+    "lost_in_transit",
+    "expired",
+    "missing",
+)
+"""States of results that nobody here can get."""
 
 Outcome = Literal[
     "ok",
@@ -174,7 +195,7 @@ class Execution(Snapshot, kw_only=True):
     provider_status: Annotated[str | None, "The provider's own word, verbatim"] = None
     is_terminal: Annotated[bool, "Whether the status is final"]
     result_state: Annotated[
-        str | None,
+        ResultState | None,
         "pending, available, captured, acknowledged_elsewhere, lost_in_transit, "
         "expired or missing",
     ] = None

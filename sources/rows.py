@@ -4,8 +4,10 @@ A value that does not fit its column is NULL there, a row of ``load_rejects``, a
 stands whole in ``execution_metadata``: nothing is dropped.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
+
+from msgspec.structs import replace
 
 from sources.json_text import (
     Decoded,
@@ -14,6 +16,7 @@ from sources.json_text import (
     canonical_sha256,
     decode,
     encode,
+    pointer,
 )
 from sources.observations import Observation, Sight
 from sources.records import (
@@ -33,11 +36,13 @@ __all__ = [
     "failed_request",
     "first_words",
     "is_within",
+    "listed",
     "loose_reject",
     "reject_key",
     "reject_row",
     "rejected_body",
     "request_key_of",
+    "with_faults",
 ]
 
 _WORDS = 1_000
@@ -149,6 +154,45 @@ def loose_reject(owner: str, fault: Fault) -> Observation:
         sha256=fault.value_sha256,
         name=fault.reason,
     )
+
+
+def listed(
+    owner: str,
+    values: Sequence[object],
+    at: str,
+    see: Callable[[object, str, str], Observation | str],
+) -> Iterator[Observation]:
+    """Yield what each element of a list shows, or that it can be no execution.
+
+    ``see`` gets an element, its JSON Pointer and its hash, and returns what it shows
+    or the reason why nothing; that, and another element with an id that was there
+    before, is a reject that stands with ``owner``.
+    """
+    first: dict[str, str] = {}
+    for place, value in enumerate(values):
+        path = at + pointer(place)
+        hashed = canonical_sha256(value)
+        seen = see(value, path, hashed)
+        if isinstance(seen, str):
+            yield loose_reject(owner, Fault(path, seen, hashed))
+        elif first.setdefault(seen.key, hashed) == hashed:
+            yield seen  # also when it stands twice: a listing counts its rows
+        else:
+            yield loose_reject(owner, Fault(path, "duplicate_id", hashed))
+
+
+def with_faults(
+    response: Response, sight: Sight, faults: Sequence[Fault], scope: str = ""
+) -> Sight:
+    """Add the faults that lie in no execution: those stand with the request."""
+    key = request_key_of(response, scope)
+    owned = [o.pointer for o in sight.observations if o.kind in {"item", "detail"}]
+    loose = [
+        loose_reject(key, fault)
+        for fault in faults
+        if not any(is_within(fault.pointer, at) for at in owned)
+    ]
+    return replace(sight, observations=[*sight.observations, *loose])
 
 
 def failed_request(response: Response, scope: str = "") -> Sight:

@@ -26,7 +26,7 @@ _MANY = 20_000
 
 _EXECUTIONS = (
     "select execution_key, status, provider_status, first_seen_at, observed_at, "
-    "list_sha256, content_sha256 from {executions} "
+    "list_sha256, content_sha256, result_state from {executions} "
     "where provider = ? and connection = ?"
 )
 _WORKFLOWS = (
@@ -35,8 +35,10 @@ _WORKFLOWS = (
 )
 _HORIZONS = (
     "select scope, "
-    "max(case when started_at <= observed_at then started_at end), "
-    "min(case when not is_terminal and started_at >= ? then started_at end), "
+    "max(case when coalesce(started_at, created_at) <= observed_at "
+    "then coalesce(started_at, created_at) end), "
+    "min(case when not is_terminal and coalesce(started_at, created_at) >= ? "
+    "then coalesce(started_at, created_at) end), "
     "max(case when content_sha256 <> list_sha256 then 1 else 0 end) "
     "from {executions} where provider = ? and connection = ? group by scope"
 )

@@ -1,6 +1,7 @@
 """What the twins of all providers have in common: notes, latency and faults."""
 
 import asyncio
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -17,10 +18,12 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-__all__ = ["Noted", "Refusal", "Trouble", "TwinServer"]
+__all__ = ["Fault", "Hold", "Noted", "Refusal", "Trouble", "TwinServer"]
 
 Trouble = Literal["cut", "hang", "html", "reset"]
 """A body cut in half, no answer, a page of HTML, a connection that breaks."""
+
+_TURN_S = 0.005
 
 PAGE = "<!DOCTYPE html>\n<html><body><h1>One moment, please</h1></body></html>\n"
 
@@ -49,12 +52,39 @@ class Refusal(Exception):
 
 
 @dataclass
-class _Fault:
+class Fault:
     """An answer to give instead of the true one, so many times."""
 
     fragment: str
     answer: Response | Literal["cut", "hang", "reset"]
     times: int
+
+
+class Hold:
+    """A body that stops half way, until it is released or nobody waits for it.
+
+    ``half_sent`` is set when the first half is on its way. ``fragment`` says which
+    requests it is for: it stands in their path and query.
+    """
+
+    def __init__(self, fragment: str = "") -> None:
+        self.fragment = fragment
+        self.half_sent = threading.Event()
+        self._released = threading.Event()
+
+    def release(self) -> None:
+        """Let the rest be sent, if the client is still there."""
+        self._released.set()
+
+    async def outlasts(self, request: Request) -> bool:
+        """Wait for the release; return whether the client waited, too."""
+        self.half_sent.set()
+        while not self._released.is_set():
+            if await request.is_disconnected():
+                return False
+            await asyncio.sleep(_TURN_S)
+        await asyncio.sleep(_TURN_S)  # the loop learns of a client that is just gone
+        return not await request.is_disconnected()
 
 
 class TwinServer:
@@ -71,7 +101,7 @@ class TwinServer:
         self.requests: list[Noted] = []
         self.max_in_flight = 0
         self._in_flight = 0
-        self._faults: list[_Fault] = []
+        self._faults: list[Fault] = []
         self._callbacks: list[Callable[[Noted], object]] = []
         self._routes = Starlette(
             routes=routes,
@@ -121,7 +151,7 @@ class TwinServer:
             own = self.ERRORS.get(fault, {"detail": HTTPStatus(fault).phrase})
             answer = Refusal(fault, own).answer()
             answer.headers.update(headers or {})
-        self._faults.append(_Fault(fragment, answer, times))
+        self._faults.append(Fault(fragment, answer, times))
 
     async def _front(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -132,11 +162,11 @@ class TwinServer:
         try:
             fault = self._note(Request(scope))
             await asyncio.sleep(self.latency_s)
-            await self._play(fault, scope, receive, send)
+            await self.play(fault, scope, receive, send)
         finally:
             self._in_flight -= 1
 
-    def _note(self, request: Request) -> _Fault | None:
+    def _note(self, request: Request) -> Fault | None:
         """Note the request, tell the callbacks, and return the fault due, if any."""
         path, query = request.url.path, request.url.query
         noted = Noted(request.method, path, query, self.is_authorised(request.headers))
@@ -149,10 +179,13 @@ class TwinServer:
                 return fault
         return None
 
-    async def _play(
-        self, fault: _Fault | None, scope: Scope, receive: Receive, send: Send
+    async def play(
+        self, fault: Fault | None, scope: Scope, receive: Receive, send: Send
     ) -> None:
-        """Give the true answer, half of it, another one, or none."""
+        """Give the true answer, half of it, another one, or none.
+
+        A twin whose endpoints have run although their answer is lost overrides it.
+        """
         answer = fault.answer if fault else None
         scope["twin.is_whole"] = answer is None
         if answer is None:

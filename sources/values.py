@@ -23,6 +23,7 @@ __all__ = [
     "Fields",
     "Misfit",
     "MisfitError",
+    "as_object",
     "boolean",
     "host",
     "integer",
@@ -31,6 +32,7 @@ __all__ = [
     "number",
     "registrable_domain",
     "text",
+    "text_or_none",
     "timestamp",
 ]
 
@@ -66,6 +68,14 @@ def text(value: object) -> str:
     if isinstance(value, int | float) and not isinstance(value, bool):
         return encode(value)
     raise MisfitError("not_a_text")
+
+
+def text_or_none(value: object) -> str | None:
+    """Return a text, or ``None`` where there is none."""
+    try:
+        return None if value is None else text(value)
+    except MisfitError:
+        return None
 
 
 def boolean(value: object) -> bool:
@@ -147,6 +157,13 @@ def items(value: object) -> list[object]:
     if isinstance(value, list):
         return value
     raise MisfitError("not_a_list")
+
+
+def as_object(value: object) -> dict[str, object]:
+    """Return an object as it is."""
+    if isinstance(value, dict):
+        return value
+    raise MisfitError("not_an_object")
 
 
 class Fields:

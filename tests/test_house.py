@@ -20,6 +20,7 @@ ARROWS = {
     "json_text": "records errors",
     "values": "json_text records errors",
     "observations": "records errors",
+    "watched": "records errors",
     "rows": "values observations json_text records errors",
     # asking: knows nothing of tables
     "masking": "errors",
@@ -29,44 +30,115 @@ ARROWS = {
     "failures": "http masking errors",
     "paging": "records errors",
     "windows": "paging errors",
-    "polling": "records errors",
+    "polling": "watched records errors",
     "provider": "errors",
     # keeping, choosing, writing
-    "journal": "json_text records errors",
+    "journal": "journal_file watched json_text records errors",
+    "journal_file": "errors",
+    "leases": "journal errors",
+    "watchlist": "leases journal journal_file watched json_text records errors",
     "seen": "observations json_text records errors",
     "fold": "seen observations json_text records errors",
     "tables": "fold records errors",
     "leftovers": "provider journal observations errors",
+    "polled": (
+        "provider leases watchlist watched journal seen polling http failures "
+        "observations records errors"
+    ),
     "source": "leftovers provider tables fold journal seen observations records errors",
+    "tracking": "watchlist watched journal values errors __init__",
+    "submits": "leases watchlist watched journal journal_file records errors",
+    "submit_answers": "submits rows failures http records __init__",
+    "submitting": (
+        "leases submit_answers submits watchlist watched journal http records __init__"
+    ),
+    "sending": "leases submitting submits journal polling http",
     # a provider
-    "<provider>.__init__": ". source provider tables fold journal seen http errors",
+    "<provider>.__init__": (
+        ". tracking source provider tables fold journal seen http errors"
+    ),
     "<provider>.settings": "errors",
     "<provider>.client": (
-        "http failures addresses paging windows polling json_text records errors"
+        ".settings http failures addresses paging windows polling watched json_text "
+        "records errors"
     ),
     "<provider>.listing": (
         ".client .normalize .settings paging windows observations errors"
     ),
     "<provider>.details": ".client .normalize .settings provider observations errors",
     "<provider>.horizons": ".settings provider seen",
+    "<provider>.submit": (
+        ".batches .client .collect .settings .tracking leases sending submitting "
+        "submits watchlist watched polled polling provider journal seen http errors"
+    ),
+    "<provider>.batches": "errors",
+    "<provider>.tracking": ".settings polled watched errors",
+    "<provider>.discovery": (
+        ".client .normalize .settings .tracking provider journal seen http failures "
+        "polling values watched watchlist observations json_text records errors"
+    ),
     "<provider>.collect": (
-        ".client .horizons .listing .details .normalize .settings provider journal "
-        "seen http failures paging polling observations json_text records errors"
+        ".discovery .tracking polled watched .client .horizons .listing .details "
+        ".normalize .settings provider journal seen http failures paging polling "
+        "observations json_text records errors"
     ),
     "<provider>.normalize": (
-        ".mapping rows values observations json_text records errors"
+        ".mapping .answers .deployments .platform .refusals .verdicts watched rows "
+        "values observations json_text records errors"
     ),
-    "<provider>.mapping": "rows values observations json_text records errors",
+    "<provider>.mapping": (
+        ".answers .files .listed .pieces .refusals .steps .usage .verdicts watched "
+        "rows values observations json_text records errors"
+    ),
+    "<provider>.answers": "values json_text records errors",
+    "<provider>.verdicts": ".answers watched observations values json_text records",
+    "<provider>.platform": (
+        ".answers .verdicts watched rows observations values json_text records"
+    ),
+    "<provider>.deployments": ".answers watched observations values json_text records",
+    "<provider>.pieces": "rows values json_text records",
+    "<provider>.files": (
+        ".answers .citations .pieces .usage rows values json_text records"
+    ),
+    "<provider>.usage": ".answers .pieces values json_text records",
+    "<provider>.citations": ".pieces values json_text records",
+    "<provider>.listed": ".pieces values json_text records",
+    "<provider>.steps": "rows values json_text records",
+    "<provider>.refusals": (
+        ".answers .pieces .platform rows observations values json_text records"
+    ),
     # its twin: shares nothing with what it is to test
     "loopback": "errors",
     "twin_server": "loopback errors",
-    "<provider>.twin": ".twin_demo .twin_dialects .twin_world twin_server loopback",
+    "<provider>.twin": (
+        ".twin_demo .twin_dialects .twin_platform .twin_world twin_server loopback"
+    ),
     "<provider>.twin_demo": ".twin_runs .twin_world",
     "<provider>.twin_dialects": ".twin_world",
+    "<provider>.twin_platform": ".twin_world twin_server",
     "<provider>.twin_runs": ".twin_world",
     "<provider>.twin_world": "twin_server",
 }
 """The arrows of the house plan; a new module needs a row of its own."""
+
+PURE = tuple(
+    f"<provider>.{name}"
+    for name in (
+        "answers",
+        "citations",
+        "deployments",
+        "files",
+        "listed",
+        "mapping",
+        "pieces",
+        "platform",
+        "refusals",
+        "steps",
+        "usage",
+        "verdicts",
+    )
+)
+"""What makes rows of a response, beside ``normalize``."""
 
 KEPT_OUT = {
     # module of sources/     what it knows nothing of
@@ -77,7 +149,7 @@ KEPT_OUT = {
     "http": "dlt pyarrow sqlite3",
     "<provider>.client": "dlt pyarrow sqlite3",
     "<provider>.normalize": "dlt pyarrow httpx sqlite3 asyncio random time",
-    "<provider>.mapping": "dlt pyarrow httpx sqlite3 asyncio random time",
+    **dict.fromkeys(PURE, "dlt pyarrow httpx sqlite3 asyncio random time"),
 }
 """What would mix the stages of the way of the data, or make a pure one impure."""
 

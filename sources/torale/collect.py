@@ -43,12 +43,16 @@ async def collect(
     connection: str = "default",
     window: Window | None = None,
     unfinished: Mapping[str, str] | None = None,
+    max_wait_s: float = 0,
     progress: Progress = unwatched,
 ) -> Collected:
     """Read what is due into the journal; what failed is returned, not raised.
 
-    Raises what is not the provider's fault: ``ConfigurationError``, ``StoreError``.
+    What still runs is listed again by the next load: nothing here expires, so
+    ``max_wait_s`` changes nothing. Raises what is not the provider's fault:
+    ``ConfigurationError``, ``StoreError``.
     """
+    del max_wait_s
     keep = _keeper(journal, connection, progress)
     horizons = Horizons(seen, settings, window or Window(), unfinished or {})
     try:
@@ -91,9 +95,16 @@ def connect(settings: Settings) -> Http:
 
 
 def planned(
-    settings: Settings, seen: Seen, *, window: Window, unfinished: Mapping[str, str]
+    settings: Settings,
+    seen: Seen,
+    *,
+    journal: Journal | None,
+    connection: str,
+    window: Window,
+    unfinished: Mapping[str, str],
 ) -> list[str]:
     """Return in words, by task, how far back a collecting would read now."""
+    del journal, connection
     horizons = Horizons(seen, settings, window, unfinished)
     if not settings.task_ids:
         scopes, first = horizons.scopes(), "Torale: every task that the key can list"

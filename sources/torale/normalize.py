@@ -22,18 +22,19 @@ from sources.records import Record, Response, Status, execution_key, workflow_ke
 from sources.rows import (
     decoded_body,
     failed_request,
-    is_within,
+    listed,
     loose_reject,
     reject_row,
     rejected_body,
     request_key_of,
+    with_faults,
 )
 from sources.torale.mapping import (
     execution_rows,
     request_error_rows,
     workflow_rows,
 )
-from sources.values import MisfitError, text, timestamp
+from sources.values import MisfitError, text_or_none, timestamp
 
 __all__ = ["VERSION", "has_no_details", "observe", "records", "status_of"]
 
@@ -69,7 +70,7 @@ def observe(response: Response) -> Sight:
     sight = read(response, params, decoded.value) if read else None
     if sight is None:
         return rejected_body(response, "unexpected_shape", scope)
-    return _with_faults(response, sight, decoded.faults, scope)
+    return with_faults(response, sight, decoded.faults, scope)
 
 
 def has_no_details(response: Response) -> bool:
@@ -114,20 +115,6 @@ def _params(response: Response) -> dict[str, object]:
     return params if isinstance(params, dict) else {}
 
 
-def _with_faults(
-    response: Response, sight: Sight, faults: Sequence[Fault], scope: str
-) -> Sight:
-    """Add the faults that lie in no execution: those stand with the request."""
-    key = request_key_of(response, scope)
-    owned = [o.pointer for o in sight.observations if o.kind in {"item", "detail"}]
-    loose = [
-        loose_reject(key, f)
-        for f in faults
-        if not any(is_within(f.pointer, at) for at in owned)
-    ]
-    return structs.replace(sight, observations=[*sight.observations, *loose])
-
-
 def _read_list(
     response: Response, params: dict[str, object], value: object
 ) -> Sight | None:
@@ -147,18 +134,11 @@ def _read_list(
 def _items(
     response: Response, params: dict[str, object], values: Sequence[object], at: str
 ) -> Iterator[Observation]:
+    def see(value: object, path: str, hashed: str) -> Observation | str:
+        return _execution(response, params, value, path, hashed)
+
     request = request_key_of(response, str(params.get("task_id") or ""))
-    first: dict[str, str] = {}
-    for place, value in enumerate(values):
-        path = at + pointer(place)
-        hashed = canonical_sha256(value)
-        seen = _execution(response, params, value, path, hashed)
-        if isinstance(seen, str):
-            yield loose_reject(request, Fault(path, seen, hashed))
-        elif first.setdefault(seen.key, hashed) == hashed:
-            yield seen  # also when it stands twice: a listing counts its rows
-        else:
-            yield loose_reject(request, Fault(path, "duplicate_id", hashed))
+    return listed(request, values, at, see)
 
 
 def _execution(
@@ -167,10 +147,10 @@ def _execution(
     """Return the observation of one execution, or why it cannot be one."""
     if not isinstance(value, dict):
         return "not_an_object"
-    execution_id = _text(value.get("id"))
+    execution_id = text_or_none(value.get("id"))
     if not execution_id:
         return "missing_id"
-    scope = _text(value.get("task_id")) or str(params.get("task_id") or "")
+    scope = text_or_none(value.get("task_id")) or str(params.get("task_id") or "")
     status, word, is_terminal = status_of(value)
     return Observation(
         kind="item",
@@ -213,7 +193,7 @@ def _read_tasks(
 
 def _task(response: Response, value: object, at: str) -> Observation:
     hashed = canonical_sha256(value)
-    task_id = _text(value.get("id")) if isinstance(value, dict) else None
+    task_id = text_or_none(value.get("id")) if isinstance(value, dict) else None
     if not task_id:
         reason = "missing_id" if isinstance(value, dict) else "not_an_object"
         return loose_reject(request_key_of(response), Fault(at, reason, hashed))
@@ -237,7 +217,7 @@ def status_of(item: dict[str, object]) -> tuple[Status, str | None, bool]:
     A row that says ``success`` while its result says ``success: false`` failed:
     errors were stored that way for a time.
     """
-    word = _text(item.get("status"))
+    word = text_or_none(item.get("status"))
     status: Status = _STATUS.get(word or "", "unknown")
     result = item.get("result")
     if (
@@ -247,13 +227,6 @@ def status_of(item: dict[str, object]) -> tuple[Status, str | None, bool]:
     ):
         status = "failed"
     return status, word, status in _TERMINAL
-
-
-def _text(value: object) -> str | None:
-    try:
-        return None if value is None else text(value)
-    except MisfitError:
-        return None
 
 
 def _time(value: object) -> datetime | None:

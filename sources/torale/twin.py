@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import ClassVar, Literal
 
-from sources.twin_server import Refusal, TwinServer  # first: says what to install
+from sources.loopback import Obtained  # first: says what to install
+from sources.twin_server import Refusal, TwinServer
 
 # isort: split
 from starlette.datastructures import Headers
@@ -31,6 +32,8 @@ NO_INTEGER: dict[str, object] = {
 }
 
 Handed = dict[tuple[str, str], Item]
+
+_ENDED = frozenset({"success", "failed", "cancelled"})
 
 
 class ToraleTwin(TwinServer):
@@ -90,6 +93,14 @@ class ToraleTwin(TwinServer):
     def pass_time(self) -> None:
         """Let time go on until what runs now has finished."""
         self.world.pass_time()
+
+    def started(self) -> list[dict[str, object]]:
+        """Return nothing to track: Torale lists its executions."""
+        return []
+
+    def obtained(self) -> dict[tuple[str, str], Obtained]:
+        """Return (task, id) → what a store that lost nothing has of it."""
+        return {key: _obtained(item) for key, item in self._last.items()}
 
     def ledger(self) -> Handed:
         """Return (task, id) → the execution as last handed out whole.
@@ -189,6 +200,17 @@ class ToraleTwin(TwinServer):
         handed[key] = item
         whole = shown(row, is_paged=self.is_paged, is_whole=True)
         self._last[key] = whole if self._details.get(key) == whole else item
+
+
+def _obtained(item: Item) -> Obtained:
+    result, sources = item.get("result"), item.get("grounding_sources")
+    status = str(item["status"])
+    return Obtained(
+        provider_status=status,
+        result_state="captured" if status in _ENDED else "pending",
+        outputs=[] if result is None else [result],
+        sources=len(sources) if isinstance(sources, list) else 0,
+    )
 
 
 def _whole_number(request: Request, name: str, default: int) -> int:

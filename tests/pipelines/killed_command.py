@@ -25,6 +25,7 @@ class Point(NamedTuple):
 
 
 POINTS = {
+    "a body is there": Point("before", 3, "sources.journal:Journal.append"),
     "a response is journaled": Point("after", 3, "sources.journal:Journal.append"),
     "everything is journaled": Point("before", 1, "pipelines.load:drain"),
     "in extract": Point("before", 20, "sources.tables:_marked"),

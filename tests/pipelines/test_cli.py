@@ -65,7 +65,9 @@ def test_help_lists_every_command() -> None:
     ran = execledger("--help")
 
     assert ran.code == 0
-    assert " ".join(COMMANDS) == "demo doctor init load query replay status tables"
+    assert " ".join(COMMANDS) == (
+        "demo doctor init load query replay status submit tables track untrack"
+    )
     assert all(f"\n  {name} " in ran.out for name in COMMANDS)
     assert "execledger demo" in ran.out
 
@@ -115,13 +117,13 @@ def test_a_command_that_is_not_understood_is_exit_2(
 @pytest.mark.usefixtures("url")
 def test_a_load_says_on_stderr_what_it_brought_and_where(home: Home) -> None:
     """Law: exit 0; people read stderr, stdout is for results, of which it has none."""
-    ran = load(home)
+    ran = load(home, "torale")
 
     assert (ran.code, ran.out) == (0, "")
     lines = ran.err.splitlines()
     assert lines[0] == (
         "torale:default: 11 new and 0 changed executions "
-        "(2 tasks, 11 executions, 10 details read)"
+        "(2 tasks, 11 executions, 10 details)"
     )
     assert lines[1].startswith("Loaded in ")
     assert lines[1].endswith(f" s into {home.path}")
@@ -198,7 +200,7 @@ def test_a_provider_without_its_key_is_skipped_and_said_so(
     ran = load(home, *named, "--dry-run")
 
     assert ran.code == 0
-    assert ("newcomer has no key and is skipped." in ran.err) is is_told
+    assert ("so skipped: newcomer." in ran.err) is is_told
 
 
 @pytest.mark.usefixtures("url")
@@ -206,7 +208,7 @@ def test_a_dry_run_says_what_is_due_and_reads_nothing(
     home: Home, twin: ToraleTwin
 ) -> None:
     """Law: the plan is on stdout; no request is made, no file, and no lock needed."""
-    ran = load(home, "--dry-run")
+    ran = load(home, "torale", "--dry-run")
 
     assert (ran.code, ran.err) == (0, "")
     assert ran.out.startswith("Torale: every task that the key can list")
@@ -284,7 +286,7 @@ def test_a_fault_of_the_store_is_exit_1_in_one_line(
 
     monkeypatch.setattr("pipelines.load.finish", fail)
 
-    ran = load(home)
+    ran = load(home, "torale")
 
     assert (ran.code, ran.out) == (1, "")
     assert ran.err.strip() == "execledger: The disk is full. Free some of it."
@@ -304,7 +306,7 @@ def test_ctrl_c_is_130_in_one_line(
 
     monkeypatch.setattr("pipelines.load.finish", cut_off)
 
-    ran = load(home)
+    ran = load(home, "torale")
 
     assert (ran.code, ran.out) == (130, "")
     assert ran.err.lstrip("\n") == (  # click ends the line that has the ^C

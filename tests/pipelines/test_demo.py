@@ -10,31 +10,34 @@ import pytest
 from pipelines.demo import _next_steps, _verdict
 from pipelines.store import Home, locked
 from sources import part
+from sources.loopback import Obtained
 from sources.torale.twin import ToraleTwin
 from tests.pipelines.command import Ran, execledger
 from tests.pipelines.conftest import Configure
-from tests.pipelines.small_torale import NEWS, PHONE, one, small_torale
+from tests.pipelines.small_torale import NEWS, PHONE, one, rows, small_torale
 
 SECTIONS = (
     "Executions by status",
     "The newest answer of each workflow, and what it rests on",
     "The slowest",
     "Why executions failed",
+    "Tokens by model",
+    "Results that could not be had, and why",
     "What changed between the two loads",
 )
-Ledger = dict[tuple[str, str], dict[str, Any]]
+Ledger = dict[tuple[str, str], Obtained]
 Lie = Callable[[Ledger], object]
 pytestmark = pytest.mark.usefixtures("here")
 
 
 class Small(ToraleTwin):
-    """The small Torale, with a ledger that may lie."""
+    """The small Torale, which may lie about what could be had of it."""
 
     LIES: ClassVar[list[Lie]] = []
 
-    def ledger(self) -> Ledger:
-        """Return what was handed out, or what the lies make of it."""
-        ledger = {key: dict(item) for key, item in super().ledger().items()}
+    def obtained(self) -> Ledger:
+        """Return what could be had, or what the lies make of it."""
+        ledger = super().obtained()
         for lie in self.LIES:
             lie(ledger)
         return ledger
@@ -71,6 +74,8 @@ def test_the_demo_shows_everything_and_its_store_is_right(home: Home) -> None:
     assert f"execledger tables --home {home.path}" in ran.out
     assert one(home, "select count(*) from execledger.executions") > 200
     assert one(home, "select count(*) from execledger.runs") == 2
+    states = rows(home, "select distinct result_state from execledger.executions")
+    assert {("captured",), ("expired",), ("acknowledged_elsewhere",)} == set(states)
     for command in ("from marts.answer_sources", "from marts.slowest_executions"):
         assert execledger("query", "--home", str(home.path), command).code == 0
 
@@ -147,9 +152,13 @@ def test_the_commands_to_try_next_can_be_pasted(tmp_path: Path) -> None:
 def lie_about_everything(ledger: Ledger) -> None:
     """Forget one, invent one, and change status, sources and result of others."""
     ledger[PHONE, "ghost"] = ledger.pop((NEWS, "n1"))
-    ledger[PHONE, "fails"]["status"] = "success"
-    ledger[PHONE, "done"]["grounding_sources"] = []
-    ledger[PHONE, "odd"]["result"] = "another text"
+    changes: dict[str, dict[str, Any]] = {
+        "fails": {"provider_status": "success"},
+        "done": {"sources": 0},
+        "odd": {"outputs": ["another text"]},
+    }
+    for name, change in changes.items():
+        ledger[PHONE, name] = ledger[PHONE, name]._replace(**change)
 
 
 def test_every_difference_is_told_and_is_exit_1(home: Home, lies: list[Lie]) -> None:
@@ -162,9 +171,15 @@ def test_every_difference_is_told_and_is_exit_1(home: Home, lies: list[Lie]) -> 
     assert [line for line in ran.out.splitlines() if "differs" in line] == [
         "The store differs: torale t-news/n1 is only in the store",
         "The store differs: torale t-phone/ghost is only in the twin",
-        "The store differs: torale t-phone/done: 3 sources",
-        "The store differs: torale t-phone/fails: status failed",
-        "The store differs: torale t-phone/odd: another result",
+        "The store differs: torale t-phone/done: sources 3, the twin has 0",
+        (
+            "The store differs: torale t-phone/fails: provider_status 'failed', "
+            "the twin has 'success'"
+        ),
+        (
+            "The store differs: torale t-phone/odd: outputs ['just a text'], "
+            "the twin has ['another text']"
+        ),
     ]
     assert "equals" not in ran.out
 

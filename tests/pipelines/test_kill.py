@@ -90,7 +90,7 @@ def cut_off(
     }
     program = (sys.executable, "-m", "tests.pipelines.killed_command")
     return subprocess.run(  # noqa: S603 - the program of the tests
-        [*program, number.name, point, "load", "--home", str(home.path)],
+        [*program, number.name, point, "load", "torale", "--home", str(home.path)],
         env={**os.environ, **own},
         capture_output=True,
         text=True,

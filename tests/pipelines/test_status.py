@@ -8,7 +8,7 @@ import pytest
 from pipelines.status import Status, status, told
 from pipelines.store import Home, locked
 from sources.http import Reply
-from sources.journal import Journal
+from sources.journal import Journal, utc_now
 from tests.pipelines.command import execledger
 from tests.pipelines.small_torale import account, load_into
 
@@ -125,7 +125,8 @@ def test_nothing_in_status_can_steer_the_terminal(home: Home) -> None:
 
 def test_told_leaves_out_what_is_not_there() -> None:
     """Law: no line about losses, rejects or the journal where there are none."""
-    lines = told(Status(home="h", executions={"succeeded": 1200})).splitlines()
+    found = Status(home="h", at=utc_now(), executions={"succeeded": 1200})
+    lines = told(found).splitlines()
 
     assert lines[2:] == [
         "Executions 1,200 succeeded",

@@ -14,9 +14,19 @@ from tests.pipelines.command import execledger
 from tests.pipelines.conftest import Configure
 from tests.templates import settings, switched_on
 
-OF_ALL = {"execledger.home", "execledger.max_body_mb", "execledger.allow_http"}
+OF_ALL = {
+    "execledger.home",
+    "execledger.max_body_mb",
+    "execledger.allow_http",
+    "execledger.poll_interval_s",
+    "execledger.schedule_s",
+}
 OF_DLT = {"runtime.dlthub_telemetry", "runtime.log_level"}
 pytestmark = pytest.mark.usefixtures("here")
+
+
+NEEDED = {"organization_id", "api_name"}
+"""What has no default and is no secret."""
 
 
 def texts() -> tuple[str, str]:
@@ -58,14 +68,19 @@ def test_a_template_with_everything_switched_on_is_the_default(
 ) -> None:
     """Law: the values shown are the defaults, so switching one on changes nothing."""
     config, secrets = (switched_on(text) for text in texts())
+    for field in NEEDED:
+        config = config.replace(f'{field} = ""', f'{field} = "sk_1"')
     configure(config=config, secrets=secrets.replace('""', '"sk_1"'))
 
     found = {account.provider: account.settings for account in accounts()}
 
     for name in providers():
-        given = {key: "sk_1" for key in settings(secrets) if f".{name}." in key}
-        keys = {key.rpartition(".")[2]: value for key, value in given.items()}
-        assert found[name] == part(name, "settings").Settings(**keys)
+        kind = part(name, "settings").Settings
+        given = {
+            key.rpartition(".")[2] for key in settings(secrets) if f".{name}." in key
+        }
+        given |= NEEDED & set(kind.__struct_fields__)
+        assert found[name] == kind(**dict.fromkeys(given, "sk_1"))
 
 
 def test_secrets_are_for_their_owner_alone(here: Path) -> None:

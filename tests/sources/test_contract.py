@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing
 from datetime import datetime
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from sources import part, providers
 from sources.fold import fold
 from sources.json_text import NotJsonError, decode, encode, resolve
-from sources.records import TABLES, LoadReject, Record, Response, Snapshot
+from sources.records import TABLES, LoadReject, Record, Response, Snapshot, TokenUsage
 from sources.tables import to_arrow
 from sources.values import MisfitError, timestamp
 from tests.plain_store import PlainStore
@@ -71,19 +72,23 @@ def leaves(value: object) -> Iterator[object]:
         yield value
 
 
-def held(rows: dict[str, list[Record]]) -> set[str]:
+def held(rows: dict[str, list[Record]]) -> set[object]:
     """Return every value that the tables hold, the raw bodies apart."""
-    found: set[str] = set()
+    found: set[object] = set()
     for name, records in rows.items():
         for record in records:
+            if isinstance(record, TokenUsage):  # two columns of one name
+                found.add(json.dumps(f"{record.model_provider}/{record.model}"))
             for field in record.__struct_fields__:
                 if name != "raw_responses" or field == "params":
                     found |= set(spoken(getattr(record, field)))
     return found
 
 
-def spoken(value: Any) -> Iterator[str]:
+def spoken(value: Any) -> Iterator[object]:
     """Yield a value of a column as text, and the leaves of JSON text in it."""
+    if (number := numeral(value)) is not None:
+        yield number
     if isinstance(value, datetime):
         yield value.isoformat()
     elif isinstance(value, str):
@@ -99,9 +104,20 @@ def spoken(value: Any) -> Iterator[str]:
         yield json.dumps(value, default=str)
 
 
-def is_held(leaf: object, found: set[str]) -> bool:
-    """Tell whether a leaf stands in a table: as it is, as text, or as a time."""
+def numeral(value: object) -> Decimal | None:
+    """Return a number, also from text: 12 is 12.0, "12" and a decimal's 12.00."""
+    try:
+        number = Decimal(str(value).strip())
+    except InvalidOperation:
+        return None
+    return number if number.is_finite() else None
+
+
+def is_held(leaf: object, found: set[object]) -> bool:
+    """Tell whether a leaf stands in a table: as it is, as text, number or time."""
     if json.dumps(leaf) in found or encode(leaf) in found:  # 1e+16 is 1e16, too
+        return True
+    if (number := numeral(leaf)) is not None and number in found:
         return True
     try:
         return timestamp(leaf).isoformat() in found

@@ -1,7 +1,7 @@
 """The fold: the same responses give the same tables, however they are loaded."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from itertools import pairwise
 from typing import Any
@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sources.json_text import canonical_sha256
-from sources.records import Response
+from sources.observations import Observation, Sight, Winner
+from sources.records import Execution, Record, Response, execution_key
 from sources.torale import normalize
 from tests.plain_store import PlainStore
 from tests.responses import response
@@ -320,3 +321,159 @@ def test_an_execution_that_stands_twice_in_an_answer_is_loaded_once(
 
     assert len(store.tables()["executions"]) == 1
     assert len(store.tables()["grounding_sources"]) == 2
+
+
+# --- results that are handed out once -----------------------------------------
+
+
+class ReadOnce:
+    """A made-up provider whose answers say what state a result is in, and a number."""
+
+    VERSION = 1
+
+    def observe(self, response: Response) -> Sight:
+        """Return the one execution that an answer is about."""
+        said = json.loads(response.body or b"")
+        seen = Observation(
+            kind="detail",
+            key=execution_key("small", "default", "", said["id"]),
+            pointer="",
+            sha256=canonical_sha256(said),
+            status="succeeded" if said["state"] == "captured" else "unknown",
+            result_state=said["state"],
+            name=said["id"],
+        )
+        return Sight(outcome="ok", observations=[seen])
+
+    def records(self, response: Response, winners: Sequence[Winner]) -> list[Record]:
+        """Return a row for each."""
+        return [
+            Execution(
+                provider="small",
+                connection="default",
+                execution_key=winner.observation.key,
+                response_id=response.response_id,
+                execution_id=winner.observation.name,
+                scope="",
+                status=winner.observation.status or "unknown",
+                is_terminal=True,
+                result_state=winner.observation.result_state,
+                first_seen_at=winner.first_seen_at,
+                observed_at=response.received_at,
+                content_sha256=winner.observation.sha256,
+            )
+            for winner in winners
+        ]
+
+
+STATES = ("pending", "acknowledged_elsewhere", "lost_in_transit", "expired", "captured")
+LOOKS = st.lists(
+    st.tuples(st.sampled_from("ab"), st.sampled_from(STATES), st.integers(0, 1)),
+    min_size=1,
+    max_size=6,
+)
+
+
+def looks(*said: tuple[str, str, int]) -> list[Response]:
+    """Return the answers to looks at executions: id, state, and a number."""
+    return [
+        response("small", {"id": name, "state": state, "n": n}, second=second)
+        for second, (name, state, n) in enumerate(said)
+    ]
+
+
+@pytest.fixture(scope="module")
+def once() -> Iterator[PlainStore]:
+    """Yield a store of a provider that hands results out once."""
+    with closing(PlainStore(ReadOnce(), "small")) as opened:
+        yield opened
+
+
+def states(store: PlainStore) -> dict[str, tuple[str, str]]:
+    """Return state of the result and response of each execution."""
+    rows = store.con.execute(
+        "select execution_id, result_state, response_id from execledger.executions"
+    ).fetchall()
+    return {name: (state, response_id) for name, state, response_id in rows}
+
+
+@settings(max_examples=60, deadline=None)
+@given(said=LOOKS, cut=st.integers(0, 6), trusts_store=st.booleans())
+def test_a_captured_result_is_never_replaced_by_less(
+    once: PlainStore, *, said: list[Any], cut: int, trusts_store: bool
+) -> None:
+    """Law: the newest of those that show most stays, however the loads are cut."""
+    history = looks(*said)
+    worth = {"captured": 2, "lost_in_transit": 1}
+
+    once.after(history[:cut], history[cut:], trusts_store=trusts_store)
+
+    found = states(once)
+    for name in {name for name, *_ in said}:
+        shown = [state for one, state, _ in said if one == name]
+        most = max(worth.get(state, 0) for state in shown)
+        kept = [state for state in shown if worth.get(state, 0) == most]
+        assert found[name][0] == kept[-1]
+
+
+@settings(max_examples=40, deadline=None)
+@given(said=LOOKS, cut=st.integers(0, 6))
+def test_results_that_are_read_once_do_not_depend_on_the_loads(
+    once: PlainStore, said: list[Any], cut: int
+) -> None:
+    """Law 3 holds for them too: tables and history are the same for every partition."""
+    history = looks(*said)
+
+    whole = once.after(history).tables(), once.tables(only=ALL_LEDGERS)
+    parted = once.after(history[:cut], history[cut:])
+
+    assert (parted.tables(), parted.tables(only=ALL_LEDGERS)) == whole
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "stays"),
+    [
+        ("captured", "acknowledged_elsewhere", "captured"),
+        ("captured", "lost_in_transit", "captured"),
+        ("captured", "expired", "captured"),
+        ("captured", "missing", "captured"),
+        ("lost_in_transit", "acknowledged_elsewhere", "lost_in_transit"),
+        ("lost_in_transit", "missing", "lost_in_transit"),
+        ("lost_in_transit", "captured", "captured"),
+        ("acknowledged_elsewhere", "lost_in_transit", "lost_in_transit"),
+        ("pending", "expired", "expired"),
+        ("missing", "captured", "captured"),
+    ],
+)
+def test_what_is_known_of_a_result_only_grows(
+    once: PlainStore, first: str, then: str, stays: str
+) -> None:
+    """Law: captured goes before lost on our way, and that before every other state."""
+    history = looks(("a", first, 0), ("a", then, 0))
+
+    together = states(once.after(history))
+    apart = states(once.after(history[:1], history[1:]))
+
+    assert together == apart
+    assert together["a"][0] == stays
+
+
+def test_a_captured_result_that_changes_is_loaded_anew(once: PlainStore) -> None:
+    """Law: of two that show the result, the newer counts."""
+    history = looks(("a", "captured", 0), ("a", "captured", 1), ("a", "pending", 1))
+
+    once.after(*([one] for one in history))
+
+    assert states(once) == {"a": ("captured", history[1].response_id)}
+
+
+def test_a_result_is_made_whole_where_half_a_load_may_be(once: PlainStore) -> None:
+    """Law: an untrusted store is given its captured result again, and no less."""
+    history = looks(("a", "captured", 0), ("a", "expired", 0))
+    once.after(history[:1])
+    once.con.execute("update execledger.executions set status = 'unknown'")
+
+    once.load(history, trusts_store=False)
+
+    row = once.con.execute("select status, result_state from execledger.executions")
+    assert row.fetchall() == [("succeeded", "captured")]

@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import hashlib
+import json
 import logging
 import socket
 import struct
@@ -10,15 +11,21 @@ import tracemalloc
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from email import message_from_bytes
+from email.policy import HTTP
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sources.addresses import quote_segment
+from sources.bodies import Spool
 from sources.errors import ConfigurationError
-from sources.http import Http, Limits, Reply
+from sources.http import Content, Http, Limits, Reply
+from sources.loopback import reset, serve
 
 KEY = "sk_canary-0123+456/789="
 
@@ -310,7 +317,7 @@ def test_the_last_reply_is_returned_when_the_tries_are_used_up() -> None:
 
 @pytest.mark.parametrize(
     ("request_", "tries"),
-    [({"may_retry": False}, 1), ({"attempts": 2}, 2), ({"attempts": 1}, 1)],
+    [({"retry": "none"}, 1), ({"attempts": 2}, 2), ({"attempts": 1}, 1)],
 )
 def test_a_request_may_have_tries_of_its_own(
     request_: dict[str, Any], tries: int
@@ -855,3 +862,334 @@ def test_a_cancelled_request_gives_its_slot_back() -> None:
             return await asyncio.wait_for(http.request("GET", "/x"), timeout=5)
 
     assert asyncio.run(main()).outcome == "ok"
+
+
+# --- what a request carries ---------------------------------------------------
+
+
+@dataclass
+class Told:
+    """A server that reads whole requests and gives the next of its statuses to each.
+
+    The status 0 is a TCP reset after the request was read.
+    """
+
+    statuses: Sequence[int] = (200,)
+    bodies: list[bytes] = field(default_factory=list)
+    types: list[str] = field(default_factory=list)
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer one request."""
+        body, more = b"", True
+        while more:
+            message = await receive()
+            body += message.get("body", b"")
+            more = message.get("more_body", False)
+        headers = dict(scope["headers"])
+        self.types.append(headers.get(b"content-type", b"").decode())
+        self.bodies.append(body)
+        status = self.statuses[min(len(self.bodies), len(self.statuses)) - 1]
+        if status == 0:
+            await reset(scope)
+            return
+        await send({"type": "http.response.start", "status": status, "headers": []})
+        await send({"type": "http.response.body", "body": b"{}"})
+
+
+def post(told: Told, **request: Any) -> tuple[Reply, Naps]:
+    """Return the reply to one POST, and how long was waited for its tries."""
+
+    async def main(url: str) -> tuple[Reply, Naps]:
+        naps = Naps()
+        async with Http(url, KEY, limits=FAST, sleep=naps) as http:
+            return await http.request("POST", "/x", **request), naps
+
+    with serve(told) as url:
+        return asyncio.run(main(url))
+
+
+def test_a_json_document_is_sent_as_it_is() -> None:
+    """Law: what is given as JSON arrives as JSON, and says so."""
+    told, document = Told(), {"inputs": [{"name": "ü", "value": None}], "n": 1.5}
+
+    post(told, content=Content(json=document))
+
+    assert told.types == ["application/json"]
+    assert [json.loads(body) for body in told.bodies] == [document]
+
+
+def parts(told: Told, turn: int = 0) -> list[tuple[Any, str | None, Any]]:
+    """Return name, file name and bytes of each part of a form that was sent."""
+    head = f"Content-Type: {told.types[turn]}\r\n\r\n".encode()
+    form = message_from_bytes(head + told.bodies[turn], policy=HTTP)
+    return [
+        (
+            part.get_param("name", header="content-disposition"),
+            part.get_filename(),
+            part.get_payload(decode=True),
+        )
+        for part in form.iter_parts()
+    ]
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> list[tuple[str, Path]]:
+    """Return two files of any bytes, with the names to send."""
+    contents = {"a.pdf": bytes(range(256)) * 300, 'ü "b".txt': b""}
+    given = []
+    for number, (name, data) in enumerate(contents.items()):
+        path = tmp_path / str(number)
+        path.write_bytes(data)
+        given.append((name, path))
+    return given
+
+
+def test_a_form_carries_fields_and_files(files: list[tuple[str, Path]]) -> None:
+    """Law: each file comes whole, by its name, in the field ``files``."""
+    told = Told()
+
+    post(told, content=Content(fields={"timeout": "-1", "tags": "x"}, files=files))
+
+    sent = parts(told)
+    assert sorted(sent[:2]) == [("tags", None, b"x"), ("timeout", None, b"-1")]
+    assert [(name, data) for name, _, data in sent[2:]] == [
+        ("files", path.read_bytes()) for _, path in files
+    ]
+    assert sent[2][1] == "a.pdf"
+
+
+def test_each_try_sends_the_files_anew(files: list[tuple[str, Path]]) -> None:
+    """Law: a repeated upload is as whole as the first."""
+    told = Told((429, 429, 200))
+
+    reply, naps = post(told, content=Content(files=files), retry="unaccepted")
+
+    assert (reply.http_status, reply.attempts, len(naps)) == (200, 3, 2)
+    assert parts(told, 0) == parts(told, 1) == parts(told, 2)
+    assert parts(told)[0][2] == files[0][1].read_bytes()
+
+
+@pytest.mark.parametrize("status", [500, 502, 503, 504, 408, 425, 422, 0])
+def test_what_may_have_begun_is_not_sent_again(status: int) -> None:
+    """Law: with ``unaccepted``, nothing that the server may have taken is repeated."""
+    told = Told((status, 200))
+
+    reply, naps = post(told, content=Content(json={}), retry="unaccepted")
+
+    assert (len(told.bodies), naps, reply.attempts) == (1, [], 1)
+    assert reply.was_sent
+    assert reply.http_status == (status or None)
+
+
+def test_a_refused_connection_is_tried_again_although_nothing_may_be_repeated() -> None:
+    """Law: where no connection was made, the server has done nothing."""
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{closed.getsockname()[1]}"
+
+    async def main() -> tuple[Reply, Naps]:
+        naps = Naps()
+        async with Http(url, KEY, limits=FAST, sleep=naps) as http:
+            return await http.request("POST", "/x", retry="unaccepted"), naps
+
+    reply, naps = asyncio.run(main())
+
+    assert (reply.outcome, reply.was_sent) == ("transport_error", False)
+    assert (reply.attempts, len(naps)) == (FAST.attempts, FAST.attempts - 1)
+
+
+def test_a_file_that_cannot_be_read_was_never_sent(tmp_path: Path) -> None:
+    """Law: without its file nothing goes out, and that is said."""
+    told, gone = Told(), tmp_path / "gone.pdf"
+
+    reply, _ = post(told, content=Content(files=[("a", gone)]), retry="none")
+
+    assert (reply.outcome, reply.was_sent, told.bodies) == (
+        "transport_error",
+        False,
+        [],
+    )
+    assert "gone.pdf" in (reply.error or "")
+
+
+def test_a_request_may_have_patience_of_its_own() -> None:
+    """Law: ``read_timeout_s`` of a request goes before that of the connection."""
+    reply, server = ask(
+        Ending(b"", "stalled"),
+        limits=Limits(read_timeout_s=600),
+        request={"read_timeout_s": 0.05, "retry": "none"},
+    )
+
+    assert (reply.outcome, len(server.requests)) == ("transport_error", 1)
+    assert "ReadTimeout" in (reply.error or "")
+    assert reply.was_sent
+
+
+# --- what is left of a body that was arriving ---------------------------------
+
+
+def recovered(arriving: Path) -> Reply:
+    """Return what a process that died had received."""
+    http = Http("http://127.0.0.1:1/", KEY)
+    return http.recovered("GET", "/x", params={"id": 7}, arriving=arriving)
+
+
+def kept_while(arriving: Path, *pieces: bytes) -> list[bytes]:
+    """Return what the file holds after each piece of an answer; its end never comes."""
+    seen: list[bytes] = []
+    all_seen = asyncio.Event()
+
+    def left() -> bytes:
+        return arriving.read_bytes() if arriving.exists() else b""
+
+    async def piecewise(writer: asyncio.StreamWriter) -> None:
+        for piece in pieces:
+            writer.write(piece)
+            await writer.drain()
+            end = piece.rpartition(b"\r\n\r\n")[2]
+            while not left().endswith(end):  # noqa: ASYNC110 - only the file tells
+                await asyncio.sleep(0.001)
+            seen.append(left())
+        all_seen.set()
+
+    async def main() -> None:
+        async with wire(piecewise) as server, Http(server.url, KEY) as http:
+            asked = http.request("GET", "/x", retry="none", arriving=arriving)
+            task = asyncio.ensure_future(asked)
+            await all_seen.wait()
+            task.cancel()  # as a kill would: nothing more is done
+            await asyncio.wait([task])
+
+    asyncio.run(main())
+    return seen
+
+
+def test_pieces_are_on_the_disk_while_the_rest_is_held_back(tmp_path: Path) -> None:
+    """Law: what has arrived can be read by another process, before the answer ends."""
+    arriving, whole = tmp_path / "a", answer(body=b'{"result": 42}')
+
+    seen = kept_while(arriving, whole[:-11], whole[-11:-3])
+    reply = recovered(arriving)
+
+    assert [data.partition(b"\n")[2] for data in seen] == [b'{"r', b'{"result": ']
+    assert arriving.stat().st_mode & 0o777 == 0o600
+    assert (reply.outcome, reply.body) == ("truncated", b'{"result": ')
+    assert (reply.size_bytes, reply.http_status) == (11, 200)
+    assert reply.error == "the process ended while the body arrived"
+
+
+def test_a_body_that_had_come_whole_is_recovered_as_an_answer(tmp_path: Path) -> None:
+    """Law: it is the same reply as the one that was not kept any more."""
+    arriving = tmp_path / "a"
+    whole = answer(422, b'{"n": 1}', X_RateLimit_Limit="9", Set_Cookie="no")
+
+    reply, _ = ask(whole, request={"retry": "none", "arriving": arriving})
+    found = recovered(arriving)
+
+    for name in ("http_status", "headers", "body", "body_sha256", "size_bytes"):
+        assert getattr(found, name) == getattr(reply, name)
+    assert (found.outcome, found.error) == ("http_error", None)
+    assert (found.method, found.url) == (reply.method, reply.url)
+
+
+@pytest.mark.parametrize(
+    "left", [None, b"", b'{"method": "GE', b'{"method": "GET"'], ids=str
+)
+def test_where_nothing_had_come_no_answer_is_recovered(
+    tmp_path: Path, left: bytes | None
+) -> None:
+    """Law: without a whole first line there was no answer: a fault of transport."""
+    if left is not None:
+        (tmp_path / "a").write_bytes(left)
+
+    reply = recovered(tmp_path / "a")
+
+    assert (reply.outcome, reply.http_status) == ("transport_error", None)
+    assert (reply.body, reply.size_bytes, reply.was_sent) == (None, 0, True)
+    assert reply.url == "http://127.0.0.1:1/x?id=7"
+
+
+def test_the_key_stands_in_nothing_that_is_recovered(tmp_path: Path) -> None:
+    """Law: what was masked in the answer is masked in what is left of it."""
+    arriving = tmp_path / "a"
+    echo = answer(200, KEY.encode(), X_Request_Id=KEY)
+
+    ask(echo, request={"retry": "none", "arriving": arriving})
+    reply = recovered(arriving)
+
+    assert KEY not in repr(reply)
+    assert KEY not in arriving.read_text().partition("\n")[0]
+
+
+def gzipped(data: bytes) -> bytes:
+    """Return an answer whose body is packed."""
+    return answer(body=gzip.compress(data), Content_Encoding="gzip")
+
+
+def test_a_packed_body_is_kept_unpacked(tmp_path: Path) -> None:
+    """Law: also where the length is not said, a whole document is known as such."""
+    arriving, data = tmp_path / "a", json.dumps({"n": list(range(999))}).encode()
+
+    ask(gzipped(data), request={"retry": "none", "arriving": arriving})
+    whole = recovered(arriving)
+    arriving.write_bytes(arriving.read_bytes()[:-1])
+    cut = recovered(arriving)
+
+    assert (whole.outcome, whole.body) == ("ok", data)
+    assert (cut.outcome, cut.body) == ("truncated", data[:-1])
+
+
+@given(
+    value=st.dictionaries(st.text(), st.integers() | st.text() | st.lists(st.none()))
+)
+def test_no_beginning_of_a_document_is_taken_for_a_whole_one(
+    tmp_path_factory: pytest.TempPathFactory, value: dict[str, Any]
+) -> None:
+    """Law: a body of unknown length that was cut anywhere is known to be cut."""
+    arriving = tmp_path_factory.mktemp("cut") / "a"
+    head = {"method": "GET", "url": "x", "http_status": 200, "headers": {}}
+    data = json.dumps(value).encode()
+    cuts = {0, 1, len(data) // 2, len(data) - 1}
+
+    outcomes = set()
+    for cut in cuts:
+        spool = Spool(arriving, head | {"length": None})
+        spool.write(data[:cut])
+        spool.close()
+        outcomes.add(recovered(arriving).outcome)
+
+    assert outcomes == {"truncated"}
+
+
+def test_an_earlier_try_leaves_nothing_to_the_next(tmp_path: Path) -> None:
+    """Law: what is recovered is never the answer to a try before the last."""
+    arriving, seen = tmp_path / "a", []
+
+    async def second(writer: asyncio.StreamWriter) -> None:
+        seen.append(arriving.exists())
+        writer.write(answer())
+
+    ask(answer(429, b"wait"), second, request={"arriving": arriving})
+
+    assert seen == [False]
+
+
+def test_a_copy_that_cannot_be_written_costs_no_answer(tmp_path: Path) -> None:
+    """Law: what arrives is worth more than its copy."""
+    arriving = tmp_path / "no such folder" / "a"
+
+    reply, _ = ask(answer(body=b"42"), request={"retry": "none", "arriving": arriving})
+
+    assert (reply.outcome, reply.body) == ("ok", b"42")
+
+
+def test_after_a_full_disk_nothing_more_is_written_of_a_copy(tmp_path: Path) -> None:
+    """Law: a copy never has a gap: it is whole, or it ends early."""
+    spool = Spool(Path("/dev/full"), {})
+    spool.write(b"one")
+
+    spool._path = tmp_path / "a"
+    spool.write(b"two")
+    spool.close()
+
+    assert not (tmp_path / "a").exists()

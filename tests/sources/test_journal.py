@@ -18,9 +18,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sources import journal_file
 from sources.errors import StoreError
 from sources.http import Reply
 from sources.journal import Journal, ReplyLike, uuid7
+from sources.journal_file import to_us
 from sources.records import Json, Response
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -45,7 +47,7 @@ def reply(**changed: Any) -> Reply:
     return Reply(**fields | changed)
 
 
-def keep(journal: Journal, answer: ReplyLike | None = None) -> Response:
+def keep(journal: Journal, answer: ReplyLike | None = None, **more: Any) -> Response:
     """Append an answer of the account ``OF``."""
     return journal.append(
         provider=OF[0],
@@ -53,6 +55,7 @@ def keep(journal: Journal, answer: ReplyLike | None = None) -> Response:
         endpoint="executions",
         params={"limit": 5, "task_id": "a"},
         reply=answer or reply(),
+        **more,
     )
 
 
@@ -114,8 +117,9 @@ def test_a_response_is_still_there_after_a_kill_right_behind_its_append(
 def test_a_commit_waits_for_the_disk(path: Path) -> None:
     """Law: the file is in WAL mode and each commit is synced (power, not only kill)."""
     with Journal(path) as journal:
-        mode = journal._one("pragma synchronous"), journal._one("pragma auto_vacuum")
-        wal = journal._con.execute("pragma journal_mode").fetchone()
+        asked = ("pragma synchronous", "pragma auto_vacuum")
+        mode = tuple(journal.file.rows(pragma)[0][0] for pragma in asked)
+        wal = journal.file._con.execute("pragma journal_mode").fetchone()
 
     assert mode == (2, 2)
     assert wal == ("wal",)
@@ -326,17 +330,29 @@ def test_a_journal_of_a_newer_version_is_refused_in_words(path: Path) -> None:
     """Law: an older program neither reads nor changes a newer layout."""
     Journal(path).close()
     con = sqlite3.connect(path)
-    con.execute("pragma user_version = 2")
+    con.execute("pragma user_version = 9")
     con.close()
 
-    with pytest.raises(StoreError, match=r"newer execledger \(version 2.*Install"):
+    with pytest.raises(StoreError, match=r"newer execledger \(version 9.*Install"):
         Journal(path)
 
 
-def test_a_new_journal_is_of_version_1(path: Path) -> None:
-    """Law: the layout's version is in the file."""
+def test_a_journal_of_an_older_version_is_brought_up_to_date(path: Path) -> None:
+    """Law: what waited in an older layout waits in the newer one."""
     with Journal(path) as journal:
-        assert journal._one("pragma user_version") == 1
+        kept = keep(journal)
+    older = sqlite3.connect(path)
+    older.executescript("drop table watched; drop table submits;")
+    older.execute("pragma user_version = 1")
+    older.close()
+
+    with Journal(path) as journal:
+        waiting = list(journal.waiting(*OF))
+        version = journal.file.rows("pragma user_version")
+        tables = journal.file.rows("select count(*) from watched")
+
+    assert (waiting, tables) == ([kept], [(0,)])
+    assert version == [(journal_file._VERSION,)]
 
 
 @pytest.mark.parametrize(
@@ -393,10 +409,10 @@ def test_a_full_disk_keeps_what_is_there_and_takes_up_again(path: Path) -> None:
     """
     with Journal(path) as journal:
         first = keep(journal)
-        journal._con.execute("pragma max_page_count = 20")
+        journal.file._con.execute("pragma max_page_count = 20")
         with pytest.raises(StoreError, match=r"full.*Free disk space"):
             keep(journal, reply(body=bytes(500_000)))
-        journal._con.execute("pragma max_page_count = 100000")
+        journal.file._con.execute("pragma max_page_count = 100000")
         second = keep(journal)
         found = list(journal.waiting(*OF))
 
@@ -410,7 +426,7 @@ def test_a_locked_journal_is_told_in_words(path: Path) -> None:
     other.execute("begin immediate")
 
     with Journal(path) as journal:
-        journal._con.execute("pragma busy_timeout = 10")
+        journal.file._con.execute("pragma busy_timeout = 10")
         with pytest.raises(StoreError, match=r"locked.*Another process"):
             keep(journal)
         other.close()
@@ -476,7 +492,175 @@ def test_two_ids_of_the_same_time_differ() -> None:
 def test_every_column_of_a_response_is_kept_but_the_rules_version(path: Path) -> None:
     """Law: a field that the model gains must be given a place in the journal."""
     with Journal(path) as journal:
-        rows = journal._con.execute("pragma table_info(responses)").fetchall()
+        rows = journal.file._con.execute("pragma table_info(responses)").fetchall()
 
     fields = {field.name for field in msgspec.structs.fields(Response)}
     assert {row[1] for row in rows} == fields - {"normalizer_version"}
+
+
+# --- what the watch-list needs of it ------------------------------------------
+
+
+def test_what_goes_with_an_answer_is_committed_with_it(path: Path) -> None:
+    """Law: ``also`` is done in the transaction that keeps the response."""
+
+    def note(con: sqlite3.Connection, response: Response) -> None:
+        values = (response.response_id, to_us(response.received_at))
+        con.execute("insert into meta values (?, ?)", values)
+
+    with Journal(path) as journal:
+        response = keep(journal, also=note)
+        said = "select value from meta where name = ?"
+        rows = journal.file.rows(said, (response.response_id,))
+
+    assert rows == [(to_us(response.received_at),)]
+
+
+@pytest.mark.parametrize(
+    ("fault", "raised"),
+    [
+        (sqlite3.IntegrityError("odd"), StoreError),
+        (ZeroDivisionError(), ZeroDivisionError),
+        (KeyboardInterrupt(), KeyboardInterrupt),
+    ],
+    ids=repr,
+)
+def test_an_answer_is_not_kept_without_what_goes_with_it(
+    path: Path, fault: BaseException, raised: type[BaseException]
+) -> None:
+    """Law: where ``also`` fails, neither is there, and the journal takes up again."""
+
+    def failing(con: sqlite3.Connection, _: Response) -> None:
+        con.execute("delete from meta")
+        raise fault
+
+    with Journal(path) as journal:
+        first = keep(journal)
+        with pytest.raises(raised):
+            keep(journal, also=failing)
+        second = keep(journal)
+
+        assert list(journal.waiting(*OF)) == [first, second]
+
+
+def test_a_draft_is_what_would_be_kept_and_keeps_nothing(path: Path) -> None:
+    """Law: but for its id a draft is the response; the journal is as it was."""
+    given: dict[str, Any] = {
+        "provider": OF[0],
+        "connection": OF[1],
+        "endpoint": "executions",
+        "params": {"limit": 5, "task_id": "a"},
+        "reply": reply(),
+    }
+
+    with Journal(path, now=lambda: NOON) as journal:
+        draft = journal.draft(**given)
+        nothing = journal.ids(*OF)
+        kept = journal.append(**given)
+
+    assert nothing == []
+    assert msgspec.structs.replace(draft, response_id=kept.response_id) == kept
+
+
+def test_an_answer_that_came_again_is_counted_while_it_waits(path: Path) -> None:
+    """Law: ``repeat`` counts the tries up, and says whether there was what to count."""
+    with Journal(path) as journal:
+        kept, other = keep(journal), keep(journal)
+        told = [journal.repeat(kept.response_id), journal.repeat(kept.response_id)]
+        attempts = [response.attempts for response in journal.waiting(*OF)]
+        journal.clear([kept.response_id])
+
+        assert told == [True, True]
+        assert attempts == [kept.attempts + 2, other.attempts]
+        assert journal.repeat(kept.response_id) is False
+
+
+def test_a_response_is_found_by_its_id_while_it_waits(path: Path) -> None:
+    """Law: it is the response as it was kept, or nothing."""
+    with Journal(path) as journal:
+        kept, _ = keep(journal), keep(journal)
+        found = journal.response(kept.response_id)
+        journal.clear([kept.response_id])
+
+        assert found == kept
+        assert journal.response(kept.response_id) is None
+
+
+def test_clearing_takes_what_it_ended_off_the_watch_list(path: Path) -> None:
+    """Law: with the response goes the execution that it ended, in one transaction."""
+    insert = (
+        "insert into watched (provider, connection, scope, execution_id, tracked_at, "
+        "expires_at, tags, context, due_at, final_response_id) "
+        "values ('p', 'c', '', ?, 0, 0, '[]', '{}', 0, ?)"
+    )
+    with Journal(path) as journal:
+        ended, other = keep(journal).response_id, keep(journal).response_id
+        with journal.file.transaction() as con:
+            rows = [("ended", ended), ("other", other), ("open", None)]
+            con.executemany(insert, rows)
+        removed = journal.clear([ended])
+        left = journal.file.rows("select execution_id from watched order by 1")
+
+    assert (removed, left) == (1, [("open",), ("other",)])
+
+
+UPGRADING = """
+import sys
+from pathlib import Path
+from sources.journal import Journal
+
+sys.stdin.readline()
+with Journal(Path(sys.argv[1])) as journal:
+    print(journal.file.rows("pragma user_version")[0][0])
+"""
+
+
+def test_an_older_journal_is_brought_up_to_date_once_over_processes(
+    path: Path,
+) -> None:
+    """Law: of several that open an older journal at once, each finds it made."""
+    with Journal(path) as journal:
+        kept = keep(journal)
+    older = sqlite3.connect(path)
+    older.executescript("drop table watched; drop table submits;")
+    older.execute("pragma user_version = 1")
+    older.close()
+
+    processes = [
+        subprocess.Popen(  # noqa: S603 - the program above
+            [sys.executable, "-c", UPGRADING, str(path)],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(4)
+    ]
+    printed = [process.communicate("\n")[0] for process in processes]
+
+    with Journal(path) as journal:
+        assert list(journal.waiting(*OF)) == [kept]
+    assert printed == [f"{journal_file._VERSION}\n"] * 4
+
+
+def test_an_upgrade_that_fails_leaves_the_older_journal(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Law: a layout is brought up whole or not at all."""
+    with Journal(path) as journal:
+        kept = keep(journal)
+    more = "create table another (one text); create table responses (one text);"
+    layout = (*journal_file._LAYOUT, more)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(journal_file, "_LAYOUT", layout)
+        patched.setattr(journal_file, "_VERSION", len(layout))
+        with pytest.raises(StoreError, match="responses already exists"):
+            Journal(path)
+
+    with Journal(path) as journal:
+        assert list(journal.waiting(*OF)) == [kept]
+        assert journal.file.rows("pragma user_version") == [(len(layout) - 1,)]
+        assert not journal.file.rows(
+            "select * from sqlite_master where name = 'another'"
+        )

@@ -548,7 +548,7 @@ def test_what_is_no_fault_of_the_provider_leaves_by_its_own_name(
 ) -> None:
     """A full disk ends the reading; the caller says so, and keeps what was there."""
     a = account(twin_of({"t1": 30, "t2": 30}), page_size=10)
-    a.journal._con.execute("pragma max_page_count = 20").fetchall()
+    a.journal.file._con.execute("pragma max_page_count = 20").fetchall()
 
     with pytest.raises(StoreError, match="Free disk space"):
         a.collect()
@@ -587,12 +587,20 @@ def test_progress_is_told_as_it_is_made(account: Open) -> None:
 def test_a_plan_says_how_deep_each_task_would_be_read(account: Open) -> None:
     """From the store alone: nothing is asked."""
     a = account(old_history())
-    plan_before = planned(a.settings, a.store.seen, window=Window(), unfinished={})
+    plan_before = planned(
+        a.settings,
+        a.store.seen,
+        journal=None,
+        connection="default",
+        window=Window(),
+        unfinished={},
+    )
     a.load()
     since = NOW - 20 * DAY
 
     def depth(**how: Any) -> str:
-        given = {"window": Window(), "unfinished": {}, **how}
+        of: dict[str, Any] = {"journal": None, "connection": "default"}
+        given = {**of, "window": Window(), "unfinished": {}, **how}
         return planned(a.settings, a.store.seen, **given)[1]
 
     every = "Torale: every task that the key can list"
@@ -611,7 +619,14 @@ def test_a_plan_names_the_configured_tasks(account: Open) -> None:
     a = account(twin_of({"t1": 1}), task_ids=("t9",))
     a.load()
 
-    plan = planned(a.settings, a.store.seen, window=Window(), unfinished={})
+    plan = planned(
+        a.settings,
+        a.store.seen,
+        journal=None,
+        connection="default",
+        window=Window(),
+        unfinished={},
+    )
 
     assert plan[0].startswith("Torale: the tasks of task_ids; ")
     assert plan[1:] == ["Torale: task t9, whole"]

@@ -1,0 +1,69 @@
+"""Options and answers that the commands share."""
+
+from datetime import datetime
+
+import click
+
+__all__ = [
+    "Time",
+    "api_option",
+    "connection_option",
+    "home_option",
+    "json_option",
+    "print_json",
+    "say",
+    "wait_option",
+]
+
+home_option = click.option(
+    "--home",
+    metavar="DIR",
+    help="Where store and journal are (else EXECLEDGER_HOME, else ./.execledger).",
+)
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Answer for programs."
+)
+wait_option = click.option(
+    "--wait", is_flag=True, help="Wait while another run holds the lock."
+)
+
+connection_option = click.option("--connection", metavar="NAME", help="Which account.")
+api_option = click.option(
+    "--api", metavar="NAME", help="Which API deployment (Unstract)."
+)
+
+
+class Time(click.ParamType[datetime]):
+    """A date or a time in UTC."""
+
+    name = "time"
+
+    def convert(
+        self,
+        value: str | datetime,
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> datetime:
+        """Return the time that a text says."""
+        from sources.values import MisfitError, timestamp
+
+        if isinstance(value, datetime):
+            return value
+        try:
+            is_date = len(value) == len("2026-01-31")
+            return timestamp(f"{value}T00:00" if is_date else value)
+        except MisfitError:
+            self.fail(f"{value!r} is no date or time, such as 2026-01-31", param, ctx)
+
+
+def say(text: str) -> None:
+    """Tell a person something, on stderr."""
+    click.echo(f"execledger: {text}", err=True)
+
+
+def print_json(value: object) -> None:
+    """Write an answer for programs to stdout."""
+    import msgspec
+
+    encoded = msgspec.json.encode(value)
+    click.echo(msgspec.json.format(encoded, indent=2).decode())

@@ -1,0 +1,183 @@
+"""What a load leaves behind: what was lost, and what will be if nobody comes soon."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from itertools import pairwise
+from statistics import median
+
+import msgspec
+
+from pipelines.config import Account
+from sources import part
+from sources.journal import Journal
+from sources.records import LOST
+from sources.seen import Select
+from sources.submits import Submit
+from sources.tracking import trackable
+from sources.watchlist import watching
+
+__all__ = [
+    "LostResult",
+    "Outlook",
+    "duration",
+    "interval_of",
+    "lost_results",
+    "next_step",
+    "outlook",
+    "told_loss",
+]
+
+_GAPS = 10
+
+
+class LostResult(msgspec.Struct):
+    """An execution whose result nobody here can get, and why."""
+
+    execution_key: str
+    result_state: str
+    observed_at: datetime
+    reason: str | None
+
+
+class Outlook(msgspec.Struct, kw_only=True):
+    """What a load lost, and what the next one must come in time for.
+
+    ``interval_s`` is the time to the next load, as configured or as loads came so
+    far; ``expiring`` counts what expires before it, and is unknown with it.
+    ``safe_interval_s`` is the longest time between loads that loses nothing even if
+    one of them fails; none where no provider deletes its results.
+    """
+
+    lost: list[LostResult]
+    watched: int
+    interval_s: float | None
+    expiring: int | None
+    safe_interval_s: float | None
+
+    @property
+    def is_alarming(self) -> bool:
+        """Tell whether a result was lost, or will be before the next load."""
+        return bool(self.lost or self.expiring)
+
+
+def outlook(
+    accounts: Sequence[Account],
+    journal: Journal,
+    select: Select,
+    *,
+    response_ids: Sequence[str],
+    schedule_s: float | None,
+    took: timedelta,
+    now: datetime,
+) -> Outlook:
+    """Return what the load of these responses lost, and what comes next."""
+    interval_s = interval_of(select, schedule_s, now)
+    still = [
+        one.entry.watched.expires_at
+        for one in watching(journal)
+        if not one.entry.is_final
+    ]
+    return Outlook(
+        lost=_lost_by(select, response_ids),
+        watched=len(still),
+        interval_s=interval_s,
+        expiring=None if interval_s is None else _between(still, now, interval_s),
+        safe_interval_s=_safe_interval_s(accounts, select, took),
+    )
+
+
+def _between(times: Sequence[datetime | None], now: datetime, interval_s: float) -> int:
+    until = now + timedelta(seconds=interval_s)
+    return sum(at is not None and now <= at < until for at in times)
+
+
+def interval_of(
+    select: Select, schedule_s: float | None, now: datetime
+) -> float | None:
+    """Return the seconds to the next load: configured, else as loads came so far."""
+    if schedule_s is not None:
+        return schedule_s
+    rows = select(
+        "select started_at from {runs} where command = 'load' "
+        f"order by started_at desc limit {_GAPS}",
+        (),
+    )
+    starts = [now, *(row[0] for row in rows)]
+    gaps = [(later - earlier).total_seconds() for later, earlier in pairwise(starts)]
+    return median(gaps) if gaps else None
+
+
+def lost_results(
+    select: Select, more: str = "", values: Sequence[object] = ()
+) -> list[LostResult]:
+    """Return the executions whose result is lost, the newest loss first."""
+    states = ", ".join("?" * len(LOST))
+    sql = (
+        "select e.execution_key, e.result_state, e.observed_at, min(f.message) "
+        "from {executions} e left join {errors} f "
+        "on f.execution_key = e.execution_key and f.error_type = e.result_state "
+        f"where e.is_terminal and e.result_state in ({states}) {more} "
+        "group by e.execution_key, e.result_state, e.observed_at "
+        "order by e.observed_at desc, e.execution_key"
+    )
+    return [LostResult(*row) for row in select(sql, (*LOST, *values))]
+
+
+def _lost_by(select: Select, response_ids: Sequence[str]) -> list[LostResult]:
+    if not response_ids:
+        return []
+    more = "and e.response_id >= ? and e.response_id <= ?"
+    return lost_results(select, more, (min(response_ids), max(response_ids)))
+
+
+def _safe_interval_s(
+    accounts: Sequence[Account], select: Select, took: timedelta
+) -> float | None:
+    """Return half of the shortest time that a result is kept, less the longest load.
+
+    Half, so that a result which one load missed is still there at the next one.
+    """
+    kept = [
+        part(account.provider, "tracking").result_ttl(account.settings)
+        for account in accounts
+        if account.provider in trackable()
+    ]
+    if not kept:
+        return None
+    rows = select(
+        "select max(ended_at - started_at) from ("
+        "select started_at, ended_at from {runs} where command = 'load' "
+        f"order by started_at desc limit {_GAPS}) as loads",
+        (),
+    )
+    loads: list[timedelta] = [row[0] for row in rows if row[0] is not None]
+    margin: timedelta = min(kept) / 2 - max([took, *loads])
+    return max(margin.total_seconds(), 0.0)
+
+
+def told_loss(lost: LostResult) -> str:
+    """Return in words which result was lost, and why."""
+    state = lost.result_state.replace("_", " ")
+    return f"{lost.execution_key}: {state}. {lost.reason or ''}".rstrip()
+
+
+def duration(seconds: float) -> str:
+    """Return a duration as people say it, such as ``1 h 29 min``."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    parts = ((days, "d"), (hours, "h"), (minutes, "min"), (rest, "s"))
+    said = [f"{count} {unit}" for count, unit in parts if count]
+    return " ".join(said[:2]) or "0 s"
+
+
+def next_step(submit: Submit) -> str | None:
+    """Return what to do about a submit whose outcome is unknown."""
+    if submit.state != "unknown":
+        return None
+    provider, submit_id = submit.provider, submit.submit_id
+    return (
+        f"Look there whether it runs. If so: execledger track {provider} ID --submit "
+        f"{submit_id}; if not: execledger untrack {provider} --submit {submit_id}, "
+        "and submit it again."
+    )

@@ -1,0 +1,96 @@
+"""Discuro: executions asked for by their ids, before they are deleted."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import dlt
+from dlt.extract import DltResource
+
+from sources.discuro import normalize
+from sources.discuro.collect import collect
+from sources.discuro.settings import Settings
+from sources.journal import Journal
+from sources.provider import Collected, listed_ids, settings_from
+from sources.seen import Seen
+from sources.source import collect_and_drain
+from sources.tracking import Started, track
+
+__all__ = ["discuro_source"]
+
+
+@dlt.source(name="execledger", section="discuro")
+def discuro_source(
+    *,
+    execution_ids: Any = None,  # noqa: ANN401 (a list, JSON or comma-separated)
+    api_key: str = dlt.secrets.value,
+    base_url: str = "https://api.discuro.com",
+    auth_header: str = "Authorization",
+    auth_scheme: str = "Bearer",
+    assumed_model: str = "",
+    first_poll_s: float = 10.0,
+    poll_interval_s: float = 5.0,
+    result_ttl_hours: float = 24.0,
+    concurrency: int = 8,
+    requests_per_second: float = 20.0,
+    max_body_mb: float = 64.0,
+    allow_http: bool = False,
+    connection: str = "default",
+    journal: str | Path | None = None,
+    max_wait_s: float = 0.0,
+    raises: bool = True,
+) -> DltResource:
+    """Return the watched executions of Discuro, for a pipeline of one's own.
+
+    Args:
+        execution_ids: Ids to put on the watch-list first: a list, JSON or
+            comma-separated. What is on it already need not be said again.
+        api_key: The API key, from ``SOURCES__DISCURO__API_KEY`` or secrets.toml.
+        base_url: Where Discuro answers.
+        auth_header: The header that carries the key.
+        auth_scheme: The word before the key; empty for none.
+        assumed_model: The model to assume, such as ``openai/gpt-4o``.
+        first_poll_s: Seconds from the start of an execution to its first poll.
+        poll_interval_s: Seconds between two polls, at first.
+        result_ttl_hours: How long after the start Discuro keeps a result.
+        concurrency: Requests in flight.
+        requests_per_second: Most requests a second.
+        max_body_mb: Largest answer to read, MiB.
+        allow_http: Whether plain http beyond loopback is allowed.
+        connection: The account's name in all keys, where there are several.
+        journal: SQLite file with the watch-list and the responses that are not
+            loaded yet; by default ``.execledger/<pipeline>.sqlite``. Keep it.
+        max_wait_s: Seconds to go on polling until everything is done.
+        raises: Whether what could not be read is raised after everything else was
+            yielded. dlt then loads nothing in this run; the journal has it all for
+            the next. False loads what there is.
+
+    The tables and their keys are those of ``sources.records``.
+    """
+    given = {
+        name: value
+        for name, value in locals().items()
+        if name in Settings.__struct_fields__
+    }
+    settings = settings_from(Settings, given, "sources.discuro")
+    ids = listed_ids(execution_ids)
+
+    async def reading(kept: Journal, seen: Seen, due: Mapping[str, str]) -> Collected:
+        started = (Started(execution_id=one) for one in ids)
+        track(kept, "discuro", connection, settings, started)
+        return await collect(
+            settings,
+            kept,
+            seen,
+            connection=connection,
+            unfinished=due,
+            max_wait_s=max_wait_s,
+        )
+
+    def discuro() -> Iterator[Any]:
+        path = Path(journal) if journal else None
+        yield from collect_and_drain(
+            "discuro", connection, reading, normalize, path, raises=raises
+        )
+
+    return dlt.resource(discuro, name="discuro")

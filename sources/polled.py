@@ -1,0 +1,339 @@
+"""Collecting from a provider whose executions are asked for by their ids.
+
+Between the watch-list, one provider's client and its ``observe``: every answer is
+in the journal before anything looks at it, and what it says decides when the
+execution is due again.
+"""
+
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import ExitStack
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Self
+
+import msgspec
+from msgspec.structs import replace
+
+from sources.errors import KeyRefused, ProviderError, UnexpectedAnswer
+from sources.failures import failure
+from sources.http import Reply, retry_after_s
+from sources.journal import Journal
+from sources.leases import Owner, owned
+from sources.observations import Observation, Sight
+from sources.polling import SYSTEM_CLOCK, Clock, Pace, poll
+from sources.provider import Collected, Progress
+from sources.records import LOST, Response, execution_key
+from sources.seen import Seen
+from sources.watched import BrokenRead, Watched
+from sources.watchlist import Entry, Settled, WatchList
+
+__all__ = ["Line", "Poller", "added", "planned_polls"]
+
+ENDPOINT = "execution"
+_RARELY_S = 900.0
+_SERVER_FAULT = 500
+
+
+class Line(msgspec.Struct, frozen=True, kw_only=True):
+    """How the executions of one account are asked for.
+
+    ``ask`` gets the execution and the file for the body while it arrives;
+    ``recovered`` gives what a process that died had of an answer. ``ttl`` is how
+    long a result is kept: from the start, or, with ``keeps_from_end``, from the end.
+    ``is_read_once`` says that reading a result consumes it. ``context`` is noted
+    with each answer, beside what the watch-list knows of the execution.
+    """
+
+    provider: str
+    title: str
+    connection: str
+    ask: Callable[[Watched, Path], Awaitable[Reply]]
+    recovered: Callable[[Watched, Path], Reply]
+    observe: Callable[[Response], Sight]
+    pace: Pace
+    in_flight: int
+    ttl: timedelta
+    keeps_from_end: bool = False
+    is_read_once: bool = False
+    context: dict[str, Any] = {}
+
+
+def added(
+    watched: Watched, ttl: timedelta, first_poll: timedelta = timedelta()
+) -> tuple[Watched, datetime]:
+    """Return an execution as it is put on the watch-list, and when it is due."""
+    expires_at = watched.expires_at or watched.begun_at + ttl
+    return replace(watched, expires_at=expires_at), watched.begun_at + first_poll
+
+
+class Poller:
+    """One collecting of one account; a context manager that holds the leases."""
+
+    def __init__(
+        self,
+        line: Line,
+        journal: Journal,
+        seen: Seen,
+        progress: Progress,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        self._line = line
+        self._journal = journal
+        self._seen = seen
+        self._progress = progress
+        self._clock = clock
+        self._list = WatchList(journal, line.provider, line.connection)
+        self._errors: dict[type[ProviderError], list[ProviderError]] = {}
+        self._counts = Counter({"polls": 0, "captured": 0, "lost": 0})
+        self._due_by = clock.now()
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            self._owner: Owner = stack.enter_context(owned(self._journal))
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    async def run(self, max_wait_s: float = 0) -> Collected:
+        """Ask for all that is due: once each, or on and on for ``max_wait_s``."""
+        self._recover()
+        wait = timedelta(seconds=max_wait_s)
+        await poll(
+            self,
+            self._ask,
+            in_flight=self._line.in_flight,
+            until=self._clock.now() + wait if max_wait_s else None,
+            clock=self._clock,
+            stops=lambda: KeyRefused in self._errors,
+        )
+        return self.result()
+
+    def result(self) -> Collected:
+        """Return what it came to so far."""
+        counts = {name: count for name, count in self._counts.items() if count}
+        return Collected(
+            counts=counts, errors=list(map(_summed, self._errors.values()))
+        )
+
+    def take(self, due_by: datetime, limit: int) -> list[Entry]:
+        """Lease what is due, but for what the store has already."""
+        self._due_by = due_by
+        while entries := self._list.take(self._owner, due_by, self._clock.now(), limit):
+            try:
+                wanted = self._not_captured(entries)
+            except BaseException:
+                self._list.release(self._owner, entries)
+                raise
+            if wanted:
+                return [self._in_context(entry) for entry in wanted]
+        return []
+
+    def settle(self, settled: Sequence[Settled]) -> None:
+        """Note what became of those that were asked for."""
+        self._list.settle(self._owner, settled)
+
+    def next_due(self) -> datetime | None:
+        """Return when the next one is due that is not under way."""
+        return self._list.next_due()
+
+    def _not_captured(self, entries: list[Entry]) -> list[Entry]:
+        """Take off the list what somebody put there again though it is captured."""
+        new = {self._key(entry.watched): entry for entry in entries if not entry.polls}
+        for key, known in self._seen.executions(new).items():
+            if known.result_state == "captured":
+                watched = new[key].watched
+                self._list.remove([watched.execution_id], watched.scope)
+                entries.remove(new[key])
+        return entries
+
+    def _in_context(self, entry: Entry) -> Entry:
+        known = entry.watched
+        context = known.context | self._line.context
+        return replace(entry, watched=replace(known, context=context))
+
+    def _key(self, watched: Watched) -> str:
+        line = self._line
+        of = (line.provider, line.connection, watched.scope, watched.execution_id)
+        return execution_key(*of)
+
+    def _recover(self) -> None:
+        """Take over what a process that died was asking for."""
+        now = self._clock.now()
+        for entry, file in self._list.take_over(self._owner, now):
+            entry = self._in_context(entry)  # noqa: PLW2901 - the same, more of it
+            kept = entry.last_response_id or ""
+            response = None if entry.asked_at else self._journal.response(kept)
+            if response is not None:  # it was kept, and not looked at any more
+                self.settle([self._judged(entry, response, None)])
+            elif entry.asked_at is None:
+                self.settle([_as_it_was(entry, now)])
+            else:
+                reply = self._line.recovered(entry.watched, file)
+                settled = self._kept(entry, reply, entry.asked_at)
+                self.settle([replace(settled, due_at=now)])  # nobody has asked since
+            file.unlink(missing_ok=True)
+
+    async def _ask(self, entry: Entry) -> Settled:
+        asked_at = self._clock.now()
+        file = self._owner.arriving(entry.watched.scope, entry.watched.execution_id)
+        reply = await self._line.ask(entry.watched, file)
+        self._counts["polls"] += 1
+        self._progress("polls", 1)
+        settled = self._kept(entry, reply, asked_at)
+        file.unlink(missing_ok=True)
+        return settled
+
+    def _kept(self, entry: Entry, reply: Reply, asked_at: datetime) -> Settled:
+        """Put the answer into the journal, then look what it says."""
+        broken = None
+        if self._line.is_read_once and _may_have_consumed(reply):
+            broken = _broken(reply, asked_at)
+        elif again := self._repeated(entry, reply):
+            return again
+        known = entry.watched
+        response = self._journal.append(
+            provider=self._line.provider,
+            connection=self._line.connection,
+            endpoint=ENDPOINT,
+            params=known.as_params(),
+            reply=reply,
+            also=self._list.answered(self._owner, known, broken),
+        )
+        entry = replace(entry, watched=known.broken_by(broken, response))
+        return self._judged(entry, response, reply)
+
+    def _repeated(self, entry: Entry, reply: Reply) -> Settled | None:
+        """Note a pending answer that came before in the same bytes, or ``None``.
+
+        What the same bytes mean may change with time, so they are looked at.
+        """
+        same_bytes, _, meaning = (entry.last_sha256 or "").rpartition(" ")
+        if not same_bytes or same_bytes != _bytes_of(reply):
+            return None
+        draft = self._journal.draft(
+            provider=self._line.provider,
+            connection=self._line.connection,
+            endpoint=ENDPOINT,
+            params=entry.watched.as_params(),
+            reply=reply,
+        )
+        seen = self._seen_in(draft, entry.watched)
+        if meaning != (seen.sha256 if seen else "-") or not entry.last_response_id:
+            return None
+        if not self._journal.repeat(entry.last_response_id):
+            return None
+        draft = msgspec.structs.replace(draft, response_id=entry.last_response_id)
+        return self._judged(entry, draft, reply)
+
+    def _seen_in(self, response: Response, watched: Watched) -> Observation | None:
+        key = self._key(watched)
+        seen = self._line.observe(response).observations
+        return next((one for one in seen if one.key == key), None)
+
+    def _judged(self, entry: Entry, response: Response, reply: Reply | None) -> Settled:
+        """Return what an answer means for the watch-list."""
+        at = response.received_at
+        seen = self._seen_in(response, entry.watched)
+        error = None
+        if seen is None and reply is not None:
+            error = self._failed(reply)
+        if seen is not None and seen.is_terminal:
+            is_lost = seen.result_state in LOST
+            self._counts["lost" if is_lost else "captured"] += 1
+        meaning = f"{_bytes_of(response)} {seen.sha256 if seen else '-'}"
+        return Settled(
+            watched=entry.watched,
+            at=at,
+            due_at=max(at, self._due_by) + self._wait(entry, seen, reply),
+            status=(seen.status if seen else None) or entry.status,
+            result_state=(seen.result_state if seen else None) or entry.result_state,
+            expires_at=self._expires_at(seen, at),
+            error=str(error) if error else None,
+            response_id=response.response_id,
+            sha256=meaning,
+            is_final=seen is not None and seen.is_terminal,
+        )
+
+    def _failed(self, reply: Reply) -> ProviderError:
+        title = self._line.title
+        error = failure(reply, title) or UnexpectedAnswer(
+            f"{title}: {reply.method} {reply.url} answered something unknown. It is "
+            "kept in raw_responses, and the execution is asked for again."
+        )
+        self._errors.setdefault(type(error), []).append(error)
+        return error
+
+    def _expires_at(self, seen: Observation | None, at: datetime) -> datetime | None:
+        """Return the earliest time at which the result can be gone, if it has moved."""
+        is_going_on = seen is not None and seen.status in {"queued", "running"}
+        if self._line.keeps_from_end and is_going_on:
+            return at + self._line.ttl
+        return None
+
+    def _wait(
+        self, entry: Entry, seen: Observation | None, reply: Reply | None
+    ) -> timedelta:
+        """Return the time to the next poll; longer where there may be nothing."""
+        pace = self._line.pace
+        if seen is None or seen.result_state == "missing":
+            pace = replace(pace, ceiling_s=_RARELY_S)
+        told_s = retry_after_s(reply.headers) if reply else None
+        told = timedelta(seconds=min(told_s or 0.0, _RARELY_S))
+        return max(pace.wait(entry.polls), told)
+
+
+def planned_polls(
+    title: str, provider: str, connection: str, journal: Journal | None
+) -> list[str]:
+    """Return in words what is due of an account's watch-list now."""
+    now = SYSTEM_CLOCK.now()
+    entries = WatchList(journal, provider, connection).entries() if journal else []
+    still = [entry for entry in entries if not entry.is_final]
+    due = sum(entry.due_at <= now for entry in still)
+    return [
+        f"{title}: {due:,} of {len(still):,} watched executions are due ({connection})"
+    ]
+
+
+def _bytes_of(answer: Reply | Response) -> str:
+    """Return what tells two answers with a body apart; nothing where none came."""
+    if answer.body_sha256 is None or answer.outcome == "truncated":
+        return ""
+    return f"{answer.http_status}:{answer.body_sha256}"
+
+
+def _may_have_consumed(reply: Reply) -> bool:
+    """Tell whether the server may have handed the result out to a read that broke."""
+    is_cut = reply.outcome in {"transport_error", "truncated"}
+    is_fault = reply.http_status is not None and reply.http_status >= _SERVER_FAULT
+    return reply.was_sent and (is_cut or is_fault)
+
+
+def _broken(reply: Reply, at: datetime) -> BrokenRead:
+    reason = reply.error or f"the server answered {reply.http_status}"
+    return BrokenRead(at=at, reason=reason, size_bytes=reply.size_bytes)
+
+
+def _as_it_was(entry: Entry, now: datetime) -> Settled:
+    return Settled(
+        watched=entry.watched,
+        at=entry.last_poll_at or now,
+        due_at=entry.due_at,
+        status=entry.status,
+        result_state=entry.result_state,
+        error=entry.last_error,
+        response_id=entry.last_response_id,
+        sha256=entry.last_sha256,
+    )
+
+
+def _summed(errors: Sequence[ProviderError]) -> ProviderError:
+    """Return the first of several errors of a kind, with how many there are."""
+    first = errors[0]
+    more = len(errors) - 1
+    if not more:
+        return first
+    return type(first)(f"{first} Likewise {more:,} more; all are asked for again.")

@@ -1,0 +1,105 @@
+"""Unstract and Discuro as small servers, with a home that watches what they run."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from pipelines.config import Account
+from pipelines.demo import differences
+from pipelines.load import load
+from pipelines.query import opened
+from pipelines.runs import Report
+from pipelines.store import Home
+from sources import part
+from sources.discuro.twin import DiscuroTwin
+from sources.discuro.twin import demo as discuro_demo
+from sources.journal import Journal
+from sources.loopback import serve
+from sources.provider import Window, settings_from
+from sources.tracking import Started, track
+from sources.unstract.twin import UnstractTwin
+from sources.unstract.twin import demo as unstract_demo
+from sources.values import timestamp
+
+QUICK = {"requests_per_second": "1000", "poll_interval_s": "0.01"}
+
+
+@dataclass(frozen=True)
+class Polled:
+    """Both servers, and the accounts that read them."""
+
+    unstract: UnstractTwin
+    discuro: DiscuroTwin
+    accounts: list[Account]
+    environment: Mapping[str, str]
+
+    @property
+    def twins(self) -> dict[str, UnstractTwin | DiscuroTwin]:
+        """The servers by their providers."""
+        return {"unstract": self.unstract, "discuro": self.discuro}
+
+    def pass_time(self) -> None:
+        """Let what runs now finish."""
+        for twin in self.twins.values():
+            twin.pass_time()
+
+    def track(self, home: Home) -> None:
+        """Put on the watch-list what the users of both started."""
+        home.create()
+        with Journal(home.journal) as journal:
+            for account in self.accounts:
+                started = [
+                    Started(
+                        execution_id=str(one["id"]),
+                        started_at=timestamp(one["started_at"]),
+                    )
+                    for one in self.twins[account.provider].started()
+                ]
+                track(journal, *account.of, account.settings, started)
+
+    def load(self, home: Home, *, max_wait_s: float = 0) -> Report:
+        """Load what is due."""
+        return load(
+            home,
+            self.accounts,
+            window=Window(),
+            watch=lambda *_: None,
+            max_wait_s=max_wait_s,
+        )
+
+    def differences(self, home: Home) -> list[str]:
+        """Return where the store is not what could be had of the servers."""
+        with opened(home) as con:
+            return [
+                said
+                for name, twin in self.twins.items()
+                for said in differences(con, name, twin.obtained())
+            ]
+
+
+@contextmanager
+def polled(**settings: str) -> Iterator[Polled]:
+    """Serve the demo's worlds of both providers; ``settings`` are for both."""
+    now = datetime.now(UTC)
+    unstract, discuro = unstract_demo(now), discuro_demo(now)
+    with serve(unstract.app) as one, serve(discuro.app) as other:
+        given = {
+            "unstract": {**unstract.settings(one), **QUICK, **settings},
+            "discuro": {**discuro.settings(other), **QUICK, **settings},
+        }
+        yield Polled(
+            unstract=unstract,
+            discuro=discuro,
+            accounts=[_account(name, raw) for name, raw in given.items()],
+            environment={
+                f"SOURCES__{name.upper()}__{key.upper()}": value
+                for name, raw in given.items()
+                for key, value in raw.items()
+            },
+        )
+
+
+def _account(provider: str, raw: Mapping[str, str]) -> Account:
+    kind = part(provider, "settings").Settings
+    return Account(provider, "default", settings_from(kind, raw, provider))

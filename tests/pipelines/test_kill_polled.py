@@ -1,0 +1,127 @@
+"""A result that is handed out once survives a kill anywhere."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pipelines.store import Home
+from sources.journal import Journal
+from sources.records import TABLES
+from tests.pipelines.killed_command import POINTS
+from tests.pipelines.polled_twins import Polled, polled
+from tests.pipelines.small_torale import one, rows
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+FAST = {"a body is there", "after publishing"}
+pytestmark = pytest.mark.usefixtures("here")
+
+
+@pytest.fixture
+def twins() -> Iterator[Polled]:
+    """Serve both providers; one request at a time, so that a kill cuts off one."""
+    with polled(concurrency="1") as served:
+        yield served
+
+
+def command(home: Home, twins: Polled, *program: str) -> "subprocess.Popen[str]":
+    """Start the real command for Unstract, so that one request is under way.
+
+    Of two at once, one may have been answered while the other's answer is looked at.
+    """
+    return subprocess.Popen(  # noqa: S603 - the program of the tests
+        [sys.executable, "-m", *program, "load", "unstract", "--home", str(home.path)],
+        env={**os.environ, "PYTHONPATH": str(ROOT), **twins.environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def doubled(home: Home) -> list[str]:
+    """Return the tables in which a key stands more than once."""
+    found = []
+    for name, record in TABLES.items():
+        key = ", ".join(record.KEY)
+        sql = f"select count(*) - count(distinct ({key})) from execledger.{name}"
+        if one(home, sql):
+            found.append(name)
+    return found
+
+
+def arrived(home: Home) -> int:
+    """Return how many bytes of a body are there while it arrives."""
+    files = home.path.glob("journal.sqlite-polls/*/*")
+    return sum(len(file.read_bytes().partition(b"\n")[2]) for file in files)
+
+
+@pytest.mark.parametrize(
+    ("point", "is_later"),
+    [
+        pytest.param(
+            point,
+            is_later,
+            id=f"{point}, {'later' if is_later else 'first'} load",
+            marks=() if point in FAST and not is_later else pytest.mark.slow,
+        )
+        for is_later in (False, True)
+        for point in POINTS
+    ],
+)
+def test_a_result_read_once_survives_a_kill(
+    home: Home, twins: Polled, point: str, *, is_later: bool
+) -> None:
+    """Law: what was handed out whole is in the store after the next run, once."""
+    twins.track(home)
+    if is_later:
+        twins.load(home)
+        twins.pass_time()
+    process = command(home, twins, "tests.pipelines.killed_command", "SIGKILL", point)
+    _, err = process.communicate()
+    assert process.returncode == -signal.SIGKILL, err
+
+    twins.load(home)
+    twins.pass_time()
+    twins.load(home, max_wait_s=20)
+
+    assert twins.differences(home) == []
+    assert doubled(home) == []
+    with Journal(home.journal) as journal:
+        assert journal.counts() == {}
+        assert journal.file.rows("select count(*) from watched") == [(0,)]
+    left = [path.name for path in home.path.glob("journal.sqlite-polls/*")]
+    assert set(left) <= {"guard"}
+
+
+def test_a_result_cut_off_by_a_kill_is_lost_in_transit_and_says_when_and_how_much(
+    home: Home, twins: Polled
+) -> None:
+    """Law: a result consumed but not received whole is recorded as that, with words."""
+    twins.track(home)
+    hold = twins.unstract.hold_next_body()
+    process = command(home, twins, "pipelines")
+    assert hold.half_sent.wait(30)
+    while not (size := arrived(home)):
+        pass
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+
+    report = twins.load(home)
+
+    ((key, message),) = rows(
+        home,
+        "select e.execution_key, f.message from execledger.executions e "
+        "join execledger.errors f on f.execution_key = e.execution_key "
+        "where e.result_state = 'lost_in_transit' and f.error_type = e.result_state",
+    )
+    assert str(size) in message
+    assert key in {lost.execution_key for lost in report.outlook.lost}
+    sql = "select size_bytes from execledger.raw_responses where outcome = 'truncated'"
+    assert one(home, sql) == size
+    twins.pass_time()
+    twins.load(home, max_wait_s=20)
+    assert twins.differences(home) == []
