@@ -17,7 +17,7 @@ from sources.errors import (
     TransportFault,
     UnexpectedAnswer,
 )
-from sources.http import Reply
+from sources.exchange import Reply
 from sources.masking import mask_secrets
 
 __all__ = ["failure", "is_html"]

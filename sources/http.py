@@ -1,9 +1,9 @@
 """HTTP as every provider client needs it: one request in, one ``Reply`` out.
 
-Retries, ``Retry-After``, limits on rate, requests in flight and size of body,
-redirects and the masking of keys are settled here. Nothing here knows a provider,
-a table or the journal. What the network or the server does is never raised: it
-is said by the ``Reply``, which ``sources.failures`` turns into an error.
+Limits on rate, requests in flight and size of body, redirects and the masking of
+keys are settled here. Nothing here knows a provider, a table or the journal. What
+the network or the server does is never raised: it is said by the ``Reply``, which
+``sources.failures`` turns into an error.
 """
 
 import asyncio
@@ -12,42 +12,30 @@ import logging
 import re
 import time
 import weakref
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import ExitStack, aclosing
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import Any, Final, Literal, NamedTuple, Self, cast
+from typing import Final, NamedTuple, Self
 
 import httpx
 import msgspec
 from aiolimiter import AsyncLimiter
 from msgspec.structs import replace
-from tenacity import (
-    AsyncRetrying,
-    Future,
-    RetryCallState,
-    retry_if_result,
-    stop_after_attempt,
-    wait_random_exponential,
-)
 
 from sources.addresses import auth_value, checked_base, is_loopback, origin
 from sources.bodies import Body, Spool, read_body, spooled, words_of
 from sources.errors import ConfigurationError
+from sources.exchange import Content, Limits, Reply
 from sources.masking import KeyFilter, mask_secrets, masked_body, spelled
 from sources.records import Outcome
+from sources.retries import Retry, retrying
 
-__all__ = ["Content", "Http", "Limits", "Reply", "Retry", "retry_after_s"]
+__all__ = ["Http"]
 
 _log = logging.getLogger(__name__)
 
-Retry = Literal["any", "unaccepted", "none"]
-"""After which answers a request is sent once more."""
-
 _MAX_REDIRECTS: Final = 5
 _NEVER_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
-_RETRIED: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 _KEPT_HEADERS: Final = frozenset(
     {
         "content-length",
@@ -63,75 +51,7 @@ _KEPT_HEADERS: Final = frozenset(
 )
 
 
-class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """How much is asked of a host, and how long is waited for it."""
-
-    max_body_bytes: int = 64 * 1024 * 1024
-    """Bytes of one body after content-decoding; reading stops there."""
-    requests_per_second: float = 20
-    """Requests started per second and origin, evenly spaced; may be below 1."""
-    in_flight: int = 8
-    """Requests under way at once per origin."""
-    connect_timeout_s: float = 10.0
-    """Seconds for a connection, TLS included."""
-    read_timeout_s: float = 120.0
-    """Seconds without a byte, either way; not of the whole answer."""
-    attempts: int = 5
-    """Tries of one request, the first included."""
-    wait_floor_s: float = 0.5
-    """Least seconds between two tries, whatever ``Retry-After`` says."""
-    wait_ceiling_s: float = 60.0
-    """Most seconds between two tries, whatever ``Retry-After`` says."""
-
-
 _DEFAULT_LIMITS: Final = Limits()
-
-
-class Reply(msgspec.Struct, frozen=True, kw_only=True):
-    """What one request came to, whatever it came to."""
-
-    method: str
-    """HTTP method, upper case."""
-    url: str
-    """The address that was asked last (redirects are followed), masked."""
-    http_status: int | None = None
-    """HTTP status; none where no answer came."""
-    headers: dict[str, str] = {}
-    """Headers of the answer that may be kept, names in lower case, masked."""
-    elapsed_ms: int
-    """From the start of the last try to its end, milliseconds."""
-    attempts: int = 1
-    """Tries that were made."""
-    waited_s: float = 0.0
-    """Seconds waited between the tries, in all."""
-    outcome: Outcome
-    """ok for 2xx, http_error for another status, transport_error, or truncated."""
-    body: bytes | None = None
-    """The decoded body, masked; what came of it where cut; none where none came."""
-    body_sha256: str | None = None
-    """Hash (hex) of the decoded body before masking."""
-    size_bytes: int = 0
-    """Length of the decoded body before masking, as far as it was read."""
-    error: str | None = None
-    """What went wrong in transport, in words, masked."""
-    too_large: bool = False
-    """Whether the body is beyond ``max_body_bytes``."""
-    redirect_refused: bool = False
-    """Whether the answer is a redirect that was not followed."""
-    was_sent: bool = True
-    """Whether the request may have reached the server: a connection was made."""
-
-
-class Content(msgspec.Struct, frozen=True, kw_only=True):
-    """The body of a request: a JSON document, or the fields and files of a form.
-
-    ``files`` has, for the form's field ``files``, the names to send and the files,
-    which are opened anew for each try.
-    """
-
-    json: Any = None
-    fields: dict[str, str] | None = None
-    files: Sequence[tuple[str, Path]] = ()
 
 
 class _Request(NamedTuple):
@@ -272,20 +192,12 @@ class Http:
             arriving,
             read_timeout_s or self._limits.read_timeout_s,
         )
-        tries = 1 if retry == "none" else attempts or self._limits.attempts
-        retrying = AsyncRetrying(
-            sleep=self._sleep,
-            stop=stop_after_attempt(tries),
-            wait=self._wait_s,
-            retry=retry_if_result(_RETRY[retry]),
-            before_sleep=self._log_retry,
-            retry_error_callback=_last_reply,
-        )
-        reply: Reply = await retrying(self._follow, request)
+        again = retrying(self._limits, self._sleep, retry, attempts)
+        reply: Reply = await again(self._follow, request)
         return replace(
             reply,
-            attempts=retrying.statistics["attempt_number"],
-            waited_s=float(retrying.statistics["idle_for"]),
+            attempts=again.statistics["attempt_number"],
+            waited_s=float(again.statistics["idle_for"]),
         )
 
     def _url(
@@ -459,26 +371,6 @@ class Http:
     def _masked(self, text: str) -> str:
         return mask_secrets(text, [self._key])
 
-    def _wait_s(self, state: RetryCallState) -> float:
-        """Return the seconds to the next try: as told, else jittered back-off."""
-        floor, ceiling = self._limits.wait_floor_s, self._limits.wait_ceiling_s
-        told = retry_after_s(_last_reply(state).headers)
-        if told is not None:
-            return min(max(told, floor), ceiling)
-        return wait_random_exponential(2 * floor, ceiling, min=floor)(state)
-
-    @staticmethod
-    def _log_retry(state: RetryCallState) -> None:
-        reply = _last_reply(state)
-        _log.info(
-            "%s %s: %s; try %d follows in %.1f s",
-            reply.method,
-            reply.url,
-            reply.error or reply.http_status,
-            state.attempt_number + 1,
-            state.upcoming_sleep,
-        )
-
 
 def _length(response: httpx.Response) -> int | None:
     """Return how long the decoded body will be, where the server says so."""
@@ -504,52 +396,3 @@ def _outcome(response: httpx.Response, body: Body) -> Outcome:
     if body.error is not None or body.too_large:
         return "truncated"
     return "ok" if response.is_success else "http_error"
-
-
-def _last_reply(state: RetryCallState) -> Reply:
-    reply: Reply = cast("Future", state.outcome).result()
-    return reply
-
-
-def _may_pass(reply: Reply) -> bool:
-    """Return whether the same request may fare better next time."""
-    if reply.too_large:
-        return False
-    is_cut = reply.outcome in {"transport_error", "truncated"}
-    return is_cut or reply.http_status in _RETRIED
-
-
-def _is_unaccepted(reply: Reply) -> bool:
-    """Return whether the server surely did nothing with the request."""
-    too_many = reply.http_status == httpx.codes.TOO_MANY_REQUESTS
-    return too_many or not reply.was_sent
-
-
-_RETRY: Final[dict[Retry, Callable[[Reply], bool]]] = {
-    "any": _may_pass,
-    "unaccepted": _is_unaccepted,
-    "none": lambda _reply: False,
-}
-
-
-def retry_after_s(headers: Mapping[str, str]) -> float | None:
-    """Return the seconds that ``Retry-After`` asks for (RFC 9110, 10.2.3).
-
-    A date is taken relative to the answer's own ``Date``: clocks differ.
-    """
-    told = headers.get("retry-after", "")
-    if told.isascii() and told.isdigit():
-        return float(told)
-    until = _http_date(told)
-    if until is None:
-        return None
-    now = _http_date(headers.get("date", "")) or datetime.now(UTC)
-    return (until - now).total_seconds()
-
-
-def _http_date(text: str) -> datetime | None:
-    try:
-        moment = parsedate_to_datetime(text)
-    except (ValueError, OverflowError):
-        return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -35,7 +35,7 @@ _LAST = "select value from meta where name = 'last_received_us'"
 
 
 class ReplyLike(Protocol):
-    """What the journal keeps of an answer; ``sources.http.Reply`` is one."""
+    """What the journal keeps of an answer; ``sources.exchange.Reply`` is one."""
 
     @property
     def method(self) -> str:

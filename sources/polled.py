@@ -16,14 +16,15 @@ import msgspec
 from msgspec.structs import replace
 
 from sources.errors import KeyRefused, ProviderError, UnexpectedAnswer
+from sources.exchange import Reply
 from sources.failures import failure
-from sources.http import Reply, retry_after_s
 from sources.journal import Journal
 from sources.leases import Owner, owned
 from sources.observations import Observation, Sight
 from sources.polling import SYSTEM_CLOCK, Clock, Pace, poll
 from sources.provider import Collected, Progress
 from sources.records import LOST, Response, execution_key
+from sources.retries import retry_after_s
 from sources.seen import Seen
 from sources.watched import BrokenRead, Watched
 from sources.watchlist import Entry, Settled, WatchList

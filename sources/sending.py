@@ -13,9 +13,10 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from sources.http import Reply, retry_after_s
+from sources.exchange import Reply
 from sources.journal import Journal
 from sources.polling import SYSTEM_CLOCK, Clock, Pace
+from sources.retries import retry_after_s
 from sources.submits import Submit, again, arriving, settle
 from sources.submitting import concluded, kept
 

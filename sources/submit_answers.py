@@ -5,8 +5,8 @@ from typing import NamedTuple
 import msgspec
 
 from sources import part
+from sources.exchange import Reply
 from sources.failures import failure
-from sources.http import Reply
 from sources.records import Response
 from sources.rows import decoded_body
 from sources.submits import State

@@ -9,7 +9,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from sources import part
-from sources.http import Reply
+from sources.exchange import Reply
 from sources.journal import Journal, utc_now
 from sources.records import Response
 from sources.submit_answers import verdict_of

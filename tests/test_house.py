@@ -26,8 +26,10 @@ ARROWS = {
     "masking": "errors",
     "addresses": "masking errors",
     "bodies": "masking errors",
-    "http": "addresses bodies masking records errors",
-    "failures": "http masking errors",
+    "exchange": "records",
+    "retries": "exchange",
+    "http": "addresses bodies exchange retries masking records errors",
+    "failures": "exchange masking errors",
     "paging": "records errors",
     "windows": "paging errors",
     "polling": "watched records errors",
@@ -42,25 +44,27 @@ ARROWS = {
     "tables": "fold records errors",
     "leftovers": "provider journal observations errors",
     "polled": (
-        "provider leases watchlist watched journal seen polling http failures "
-        "observations records errors"
+        "provider leases watchlist watched journal seen polling exchange retries http "
+        "failures observations records errors"
     ),
     "source": "leftovers provider tables fold journal seen observations records errors",
     "tracking": "watchlist watched journal values errors __init__",
     "submits": "leases watchlist watched journal journal_file records errors",
-    "submit_answers": "submits rows failures http records __init__",
+    "submit_answers": "submits rows failures exchange retries http records __init__",
     "submitting": (
-        "leases submit_answers submits watchlist watched journal http records __init__"
+        "leases submit_answers submits watchlist watched journal exchange retries "
+        "http records __init__"
     ),
-    "sending": "leases submitting submits journal polling http",
+    "sending": "leases submitting submits journal polling exchange retries http",
     # a provider
     "<provider>.__init__": (
-        ". tracking source provider tables fold journal seen http errors"
+        ". tracking source provider tables fold journal seen exchange retries http "
+        "errors"
     ),
     "<provider>.settings": "errors",
     "<provider>.client": (
-        ".settings http failures addresses paging windows polling watched json_text "
-        "records errors"
+        ".settings exchange retries http failures addresses paging windows polling "
+        "watched json_text records errors"
     ),
     "<provider>.listing": (
         ".client .normalize .settings paging windows observations errors"
@@ -69,18 +73,20 @@ ARROWS = {
     "<provider>.horizons": ".settings provider seen",
     "<provider>.submit": (
         ".batches .client .collect .settings .tracking leases sending submitting "
-        "submits watchlist watched polled polling provider journal seen http errors"
+        "submits watchlist watched polled polling provider journal seen exchange "
+        "retries http errors"
     ),
     "<provider>.batches": "errors",
     "<provider>.tracking": ".settings polled watched errors",
     "<provider>.discovery": (
-        ".client .normalize .settings .tracking provider journal seen http failures "
-        "polling values watched watchlist observations json_text records errors"
+        ".client .normalize .settings .tracking provider journal seen exchange "
+        "retries http failures polling values watched watchlist observations "
+        "json_text records errors"
     ),
     "<provider>.collect": (
         ".discovery .tracking polled watched .client .horizons .listing .details "
-        ".normalize .settings provider journal seen http failures paging polling "
-        "observations json_text records errors"
+        ".normalize .settings provider journal seen exchange retries http failures "
+        "paging polling observations json_text records errors"
     ),
     "<provider>.normalize": (
         ".mapping .answers .deployments .platform .refusals .verdicts watched rows "

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
-from sources.http import Content, Http, Reply
+from sources.exchange import Content, Reply
+from sources.http import Http
 
 __all__ = ["DiscuroClient", "Kind"]
 

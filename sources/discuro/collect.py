@@ -8,8 +8,9 @@ from sources.discuro.client import DiscuroClient
 from sources.discuro.normalize import observe
 from sources.discuro.settings import Settings
 from sources.discuro.tracking import result_ttl
+from sources.exchange import Limits, Reply
 from sources.failures import failure
-from sources.http import Http, Limits, Reply
+from sources.http import Http
 from sources.journal import Journal
 from sources.polled import Line, Poller, planned_polls
 from sources.polling import SYSTEM_CLOCK, Clock, Pace

@@ -6,7 +6,8 @@ from pathlib import Path
 from sources.discuro.client import DiscuroClient, Kind
 from sources.discuro.settings import Settings
 from sources.discuro.tracking import scope_of
-from sources.http import Http, Limits, Reply
+from sources.exchange import Limits, Reply
+from sources.http import Http
 from sources.journal import Journal
 from sources.leases import owned
 from sources.polling import SYSTEM_CLOCK, Clock

@@ -4,8 +4,9 @@ from collections.abc import Callable, Mapping
 from http import HTTPStatus
 
 from sources.addresses import quote_segment
+from sources.exchange import Reply
 from sources.failures import failure
-from sources.http import Http, Reply
+from sources.http import Http
 from sources.records import Response
 
 __all__ = ["TASKS", "Keep", "ToraleClient", "executions_path"]

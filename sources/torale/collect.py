@@ -12,8 +12,9 @@ from sources.errors import (
     ProviderError,
     UnexpectedAnswer,
 )
+from sources.exchange import Limits, Reply
 from sources.failures import failure
-from sources.http import Http, Limits, Reply
+from sources.http import Http
 from sources.journal import Journal
 from sources.json_text import NotJsonError, decode
 from sources.observations import Observation, Sight

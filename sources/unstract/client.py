@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from sources.addresses import quote_segment
-from sources.http import Content, Http, Reply
+from sources.exchange import Content, Reply
+from sources.http import Http
 from sources.unstract.settings import Settings
 
 __all__ = ["DeploymentClient", "PlatformClient"]

@@ -8,8 +8,9 @@ from pathlib import Path
 from uuid import uuid4
 
 from sources.errors import ExecledgerError, KeyRefused
+from sources.exchange import Limits, Reply
 from sources.failures import failure
-from sources.http import Http, Limits, Reply
+from sources.http import Http
 from sources.journal import Journal
 from sources.polled import Line, Poller, planned_polls
 from sources.polling import SYSTEM_CLOCK, Clock, Pace

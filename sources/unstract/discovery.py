@@ -12,8 +12,8 @@ from typing import Any
 from msgspec.structs import replace
 
 from sources.errors import NotFound, ProviderError, UnexpectedAnswer
+from sources.exchange import Reply
 from sources.failures import failure
-from sources.http import Reply
 from sources.journal import Journal
 from sources.json_text import NotJsonError, decode, resolve
 from sources.observations import Known, Observation

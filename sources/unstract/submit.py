@@ -16,7 +16,8 @@ from typing import Any, Self
 import msgspec
 
 from sources.errors import ConfigurationError, KeyRefused
-from sources.http import Http, Limits, Reply
+from sources.exchange import Limits, Reply
+from sources.http import Http
 from sources.journal import Journal
 from sources.leases import owned
 from sources.polled import Poller

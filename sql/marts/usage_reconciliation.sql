@@ -1,5 +1,5 @@
--- One row per execution whose model calls the platform listed: tokens and cost by
--- its result beside those by the platform, and whether the tokens agree.
+-- One row per execution whose model calls the platform listed: tokens and cost
+-- by its result beside those by the platform, and whether the tokens agree.
 with usage as (
     select * from execledger.token_usage
 ),

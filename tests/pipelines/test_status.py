@@ -7,7 +7,7 @@ import pytest
 
 from pipelines.status import Status, status, told
 from pipelines.store import Home, locked
-from sources.http import Reply
+from sources.exchange import Reply
 from sources.journal import Journal, utc_now
 from tests.pipelines.command import execledger
 from tests.pipelines.small_torale import account, load_into

@@ -19,8 +19,8 @@ from sources.errors import (
     TransportFault,
     UnexpectedAnswer,
 )
+from sources.exchange import Reply
 from sources.failures import failure, is_html
-from sources.http import Reply
 
 KEY = "sk_canary-0123+456/789="
 URL = "https://a.io/x"

@@ -24,7 +24,8 @@ from hypothesis import strategies as st
 from sources.addresses import quote_segment
 from sources.bodies import Spool
 from sources.errors import ConfigurationError
-from sources.http import Content, Http, Limits, Reply
+from sources.exchange import Content, Limits, Reply
+from sources.http import Http
 from sources.loopback import reset, serve
 
 KEY = "sk_canary-0123+456/789="
@@ -724,7 +725,7 @@ def test_a_key_that_the_server_echoes_stands_nowhere(
     assert reply.size_bytes == len(original)
     assert reply.headers["x-request-id"] == "***"
     loggers = {record.name for record in caplog.records}
-    assert {"httpx", "httpcore.http11", "sources.http"} <= loggers
+    assert {"httpx", "httpcore.http11", "sources.retries"} <= loggers
     assert "canary" not in caplog.text + repr(reply) + shown
 
 

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from sources import journal_file
 from sources.errors import StoreError
-from sources.http import Reply
+from sources.exchange import Reply
 from sources.journal import Journal, ReplyLike, uuid7
 from sources.journal_file import to_us
 from sources.records import Json, Response

@@ -3,7 +3,7 @@
 from contextlib import closing
 from pathlib import Path
 
-from sources.http import Reply
+from sources.exchange import Reply
 from sources.journal import Journal
 from sources.json_text import encode
 from sources.leftovers import note_cut_listings

@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from sources.errors import KeyRefused, ServerFault, StoreError, TransportFault
-from sources.http import Http, Reply
+from sources.exchange import Reply
+from sources.http import Http
 from sources.journal import Journal
 from sources.json_text import canonical_sha256
 from sources.leases import owned

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from sources.errors import StoreError
-from sources.http import Reply
+from sources.exchange import Reply
 from sources.journal import Journal
 from sources.leases import Owner, owned
 from sources.records import Response
