@@ -191,19 +191,27 @@ def _is_news(state: _State, observation: Observation, at: datetime) -> bool:
 
 
 def _shows_less(state: _State, observation: Observation) -> bool:
-    """Tell whether a result was captured, and this only says that it is not there.
+    """Tell whether more is known of the result than this observation shows.
 
-    A result that was read once, or that the provider has deleted since, is not taken
-    from the store by a later look; nor is the word that it was lost on our own way.
+    A result that was captured is not taken from the store by a later look, which
+    finds it read or deleted; nor is the word that it was lost, and how: of a result
+    that had expired, our own look leaves a trace as if another had read it.
     Providers that list say no ``result_state`` here, and their newest counts.
     """
     if observation.result_state is None:
         return False
-    return _worth(observation.result_state) < _worth(state.result_state)
+    known, shown = _worth(state.result_state), _worth(observation.result_state)
+    is_other_loss = known == shown == 1
+    return shown < known or (
+        is_other_loss and observation.result_state != state.result_state
+    )
 
 
 def _worth(result_state: str | None) -> int:
-    return {"captured": 2, "lost_in_transit": 1}.get(result_state or "", 0)
+    """Return how much is known of a result: it is here, lost on our way, or gone."""
+    worth = {"captured": 3, "lost_in_transit": 2}
+    worth |= {"acknowledged_elsewhere": 1, "expired": 1}
+    return worth.get(result_state or "", 0)
 
 
 def _raw(response: Response, glance: _Glance, version: int) -> Response:

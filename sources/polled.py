@@ -32,6 +32,9 @@ from sources.watchlist import Entry, Settled, WatchList
 __all__ = ["Line", "Poller", "added", "planned_polls"]
 
 ENDPOINT = "execution"
+_OVER = frozenset({"captured", *LOST} - {"missing"})
+"""States of results that no further look can change."""
+
 _RARELY_S = 900.0
 _SERVER_FAULT = 500
 
@@ -124,7 +127,7 @@ class Poller:
         self._due_by = due_by
         while entries := self._list.take(self._owner, due_by, self._clock.now(), limit):
             try:
-                wanted = self._not_captured(entries)
+                wanted = self._still_there(entries)
             except BaseException:
                 self._list.release(self._owner, entries)
                 raise
@@ -140,11 +143,11 @@ class Poller:
         """Return when the next one is due that is not under way."""
         return self._list.next_due()
 
-    def _not_captured(self, entries: list[Entry]) -> list[Entry]:
-        """Take off the list what somebody put there again though it is captured."""
+    def _still_there(self, entries: list[Entry]) -> list[Entry]:
+        """Take off the list what is there again though its result is here, or gone."""
         new = {self._key(entry.watched): entry for entry in entries if not entry.polls}
         for key, known in self._seen.executions(new).items():
-            if known.result_state == "captured":
+            if known.result_state in _OVER:
                 watched = new[key].watched
                 self._list.remove([watched.execution_id], watched.scope)
                 entries.remove(new[key])

@@ -9,17 +9,25 @@ from typing import Any, TypeVar
 import dlt
 from dlt.extract import DltResource, DltSource
 
+from sources import part
 from sources.errors import ExecledgerError, ProviderError
 from sources.fold import Batch, fold
 from sources.journal import Journal
 from sources.leftovers import note_cut_listings
 from sources.observations import Normalizer
-from sources.provider import Collected
+from sources.provider import Collected, listed_ids
 from sources.records import Response
 from sources.seen import Seen, in_pipeline
 from sources.tables import with_hints
+from sources.tracking import Started, track
 
-__all__ = ["Collect", "collect_and_drain", "drain_source", "run_apart"]
+__all__ = [
+    "Collect",
+    "collect_and_drain",
+    "drain_source",
+    "run_apart",
+    "watched_resource",
+]
 
 T = TypeVar("T")
 
@@ -87,6 +95,45 @@ def collect_and_drain(
         yield from with_hints(batches)
     if raises and collected.errors:
         raise _as_one(collected.errors)
+
+
+def watched_resource(
+    provider: str,
+    settings: Any,  # noqa: ANN401 (each provider's own)
+    *,
+    execution_ids: object,
+    connection: str,
+    journal: str | Path | None,
+    max_wait_s: float,
+    raises: bool,
+) -> DltResource:
+    """Return the resource of a provider whose executions are asked for by id.
+
+    ``execution_ids`` are put on the watch-list first: a list, JSON or with commas.
+    """
+    started = [Started(execution_id=one) for one in listed_ids(execution_ids)]
+    collect = part(provider, "collect").collect
+    normalizer = part(provider, "normalize")
+
+    async def reading(kept: Journal, seen: Seen, due: Mapping[str, str]) -> Collected:
+        track(kept, provider, connection, settings, started)
+        collected: Collected = await collect(
+            settings,
+            kept,
+            seen,
+            connection=connection,
+            unfinished=due,
+            max_wait_s=max_wait_s,
+        )
+        return collected
+
+    def watched() -> Iterator[Any]:
+        path = Path(journal) if journal else None
+        yield from collect_and_drain(
+            provider, connection, reading, normalizer, path, raises=raises
+        )
+
+    return dlt.resource(watched, name=provider)
 
 
 def _default_journal() -> Path:

@@ -47,7 +47,10 @@ ARROWS = {
         "provider leases watchlist watched journal seen polling exchange retries http "
         "failures observations records errors"
     ),
-    "source": "leftovers provider tables fold journal seen observations records errors",
+    "source": (
+        "tracking __init__ leftovers provider tables fold journal seen observations "
+        "records errors"
+    ),
     "tracking": "watchlist watched journal values errors __init__",
     "submits": "leases watchlist watched journal journal_file records errors",
     "submit_answers": "submits rows failures exchange retries http records __init__",

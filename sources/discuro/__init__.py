@@ -1,20 +1,14 @@
 """Discuro: executions asked for by their ids, before they are deleted."""
 
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import dlt
 from dlt.extract import DltResource
 
-from sources.discuro import normalize
-from sources.discuro.collect import collect
 from sources.discuro.settings import Settings
-from sources.journal import Journal
-from sources.provider import Collected, listed_ids, settings_from
-from sources.seen import Seen
-from sources.source import collect_and_drain
-from sources.tracking import Started, track
+from sources.provider import settings_from
+from sources.source import watched_resource
 
 __all__ = ["discuro_source"]
 
@@ -72,25 +66,12 @@ def discuro_source(
         for name, value in locals().items()
         if name in Settings.__struct_fields__
     }
-    settings = settings_from(Settings, given, "sources.discuro")
-    ids = listed_ids(execution_ids)
-
-    async def reading(kept: Journal, seen: Seen, due: Mapping[str, str]) -> Collected:
-        started = (Started(execution_id=one) for one in ids)
-        track(kept, "discuro", connection, settings, started)
-        return await collect(
-            settings,
-            kept,
-            seen,
-            connection=connection,
-            unfinished=due,
-            max_wait_s=max_wait_s,
-        )
-
-    def discuro() -> Iterator[Any]:
-        path = Path(journal) if journal else None
-        yield from collect_and_drain(
-            "discuro", connection, reading, normalize, path, raises=raises
-        )
-
-    return dlt.resource(discuro, name="discuro")
+    return watched_resource(
+        "discuro",
+        settings_from(Settings, given, "sources.discuro"),
+        execution_ids=execution_ids,
+        connection=connection,
+        journal=journal,
+        max_wait_s=max_wait_s,
+        raises=raises,
+    )

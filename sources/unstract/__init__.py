@@ -1,19 +1,13 @@
 """Unstract: executions asked for by their ids, each result read once."""
 
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import dlt
 from dlt.extract import DltResource
 
-from sources.journal import Journal
-from sources.provider import Collected, listed_ids, settings_from
-from sources.seen import Seen
-from sources.source import collect_and_drain
-from sources.tracking import Started, track
-from sources.unstract import normalize
-from sources.unstract.collect import collect
+from sources.provider import settings_from
+from sources.source import watched_resource
 from sources.unstract.settings import Settings
 
 __all__ = ["unstract_source"]
@@ -81,25 +75,12 @@ def unstract_source(
         for name, value in locals().items()
         if name in Settings.__struct_fields__
     }
-    settings = settings_from(Settings, given, "sources.unstract")
-    ids = listed_ids(execution_ids)
-
-    async def reading(kept: Journal, seen: Seen, due: Mapping[str, str]) -> Collected:
-        started = (Started(execution_id=one) for one in ids)
-        track(kept, "unstract", connection, settings, started)
-        return await collect(
-            settings,
-            kept,
-            seen,
-            connection=connection,
-            unfinished=due,
-            max_wait_s=max_wait_s,
-        )
-
-    def unstract() -> Iterator[Any]:
-        path = Path(journal) if journal else None
-        yield from collect_and_drain(
-            "unstract", connection, reading, normalize, path, raises=raises
-        )
-
-    return dlt.resource(unstract, name="unstract")
+    return watched_resource(
+        "unstract",
+        settings_from(Settings, given, "sources.unstract"),
+        execution_ids=execution_ids,
+        connection=connection,
+        journal=journal,
+        max_wait_s=max_wait_s,
+        raises=raises,
+    )

@@ -131,3 +131,14 @@ def _contents(
     kept = [c.name for c in columns(TABLES[name]) if c.name not in without]
     sql = f"select {', '.join(kept)} from execledger.{name} order by all"
     return con.execute(sql).fetchall()
+
+
+def doubled(home: Home) -> list[str]:
+    """Return the tables in which a key stands more than once."""
+    found = []
+    for name, record in TABLES.items():
+        key = ", ".join(record.KEY)
+        sql = f"select count(*) - count(distinct ({key})) from execledger.{name}"
+        if one(home, sql):
+            found.append(name)
+    return found

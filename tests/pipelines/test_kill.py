@@ -23,8 +23,8 @@ from tests.pipelines.small_torale import (
     account,
     changed,
     contents,
+    doubled,
     load_into,
-    one,
     small_torale,
 )
 
@@ -102,17 +102,6 @@ def kept(home: Home) -> int:
     """Return how many responses the journal holds."""
     with Journal(home.journal) as journal:
         return sum(journal.counts().values())
-
-
-def doubled(home: Home) -> list[str]:
-    """Return the tables in which a key stands more than once."""
-    found = []
-    for name, record in TABLES.items():
-        key = ", ".join(record.KEY)
-        sql = f"select count(*) - count(distinct ({key})) from execledger.{name}"
-        if one(home, sql):
-            found.append(name)
-    return found
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,9 @@ import pytest
 
 from pipelines.store import Home
 from sources.journal import Journal
-from sources.records import TABLES
 from tests.pipelines.killed_command import POINTS
 from tests.pipelines.polled_twins import Polled, polled
-from tests.pipelines.small_torale import one, rows
+from tests.pipelines.small_torale import doubled, one, rows
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 FAST = {"a body is there", "after publishing"}
@@ -40,17 +39,6 @@ def command(home: Home, twins: Polled, *program: str) -> "subprocess.Popen[str]"
         stderr=subprocess.PIPE,
         text=True,
     )
-
-
-def doubled(home: Home) -> list[str]:
-    """Return the tables in which a key stands more than once."""
-    found = []
-    for name, record in TABLES.items():
-        key = ", ".join(record.KEY)
-        sql = f"select count(*) - count(distinct ({key})) from execledger.{name}"
-        if one(home, sql):
-            found.append(name)
-    return found
 
 
 def arrived(home: Home) -> int:
