@@ -23,7 +23,7 @@ from sources.submits import Submit, open_submits
 from sources.submitting import recover
 from sources.watchlist import Watching, watching
 
-__all__ = ["LastRun", "Status", "WatchedExecution", "status", "told"]
+__all__ = ["LastRun", "OpenSubmit", "Status", "WatchedExecution", "status", "told"]
 
 
 class LastRun(msgspec.Struct):
@@ -57,6 +57,21 @@ class WatchedExecution(msgspec.Struct, kw_only=True):
     is_done: bool
 
 
+class OpenSubmit(msgspec.Struct, kw_only=True):
+    """A start of which nobody here knows what came of it, or not yet.
+
+    ``state`` is ``submit_unknown``, or ``submitting`` while a process is at it.
+    """
+
+    submit_id: str
+    account: str
+    what: str
+    state: str
+    submitted_at: datetime
+    error: str | None
+    next_step: str | None
+
+
 class Status(msgspec.Struct, kw_only=True):
     """How a home stands, at ``at``.
 
@@ -82,7 +97,7 @@ class Status(msgspec.Struct, kw_only=True):
     expiring: int = 0
     overdue: int = 0
     lost_results: list[LostResult] = []
-    submits: list[Submit] = []
+    submits: list[OpenSubmit] = []
     safe_interval_s: float | None = None
 
 
@@ -104,13 +119,26 @@ def status(home: Home) -> Status:
 
 def _read_journal(journal: Journal, found: Status) -> None:
     found.waiting = {":".join(of): n for of, n in journal.counts().items()}
-    found.submits = open_submits(journal)
+    found.submits = [_open(submit) for submit in open_submits(journal)]
     found.watched = [_watched(one) for one in watching(journal)]
     still = [one for one in found.watched if not one.is_done]
     found.due = sum(one.next_poll_at <= found.at for one in still)
     left = [one.expires_at - found.at for one in still if one.expires_at]
     found.overdue = sum(time <= timedelta() for time in left)
     found.expiring = sum(timedelta() < time <= _SOON for time in left)
+
+
+def _open(submit: Submit) -> OpenSubmit:
+    is_unknown = submit.state == "unknown"
+    return OpenSubmit(
+        submit_id=submit.submit_id,
+        account=submit.account,
+        what=submit.said,
+        state="submit_unknown" if is_unknown else "submitting",
+        submitted_at=submit.submitted_at,
+        error=submit.error,
+        next_step=next_step(submit),
+    )
 
 
 def _watched(one: Watching) -> WatchedExecution:
@@ -210,9 +238,9 @@ def _watch_list(found: Status, shown: int | None) -> Iterator[str]:
     if found.safe_interval_s is not None:
         yield f"Schedule   a load at least every {duration(found.safe_interval_s)}"
     for submit in found.submits:
-        state = "outcome unknown" if submit.state == "unknown" else "under way"
-        steps = " ".join(filter(None, (submit.error, next_step(submit))))
-        yield f"Submit     ! {submit.account} {submit.said}: {state}. {steps}".rstrip()
+        why = " ".join(filter(None, (submit.error, submit.next_step)))
+        said = f"{submit.account} {submit.what}: {submit.state}. {why}"
+        yield f"Submit     ! {said}".rstrip()
 
 
 def _told(one: WatchedExecution, now: datetime) -> str:

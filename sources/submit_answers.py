@@ -13,7 +13,9 @@ from sources.submits import State
 
 __all__ = ["Verdict", "verdict_of"]
 
-_CLIENT_ERRORS = range(400, 500)
+_TIMED_OUT = 408
+_CLIENT_ERRORS = frozenset(range(400, 500)) - {_TIMED_OUT}
+"""Answers of a server that has looked at the request, and started nothing."""
 
 
 class Verdict(NamedTuple):

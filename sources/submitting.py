@@ -22,7 +22,7 @@ from sources.submits import (
     open_submits,
     settle,
 )
-from sources.watched import Watched
+from sources.watched import BrokenRead, Watched
 from sources.watchlist import WatchList
 
 __all__ = ["attach", "concluded", "kept", "recover"]
@@ -112,7 +112,15 @@ def attach(
     there is no such submit, or it is still under way.
     """
     submit = find(journal, submit_id)
-    _watch(journal, settings, submit, submit.watched(execution_id, at=utc_now()))
+    watched = submit.watched(execution_id, at=utc_now())
+    if submit.what.get("may_consume"):  # the answer that was lost had the result
+        read = BrokenRead(
+            at=submit.submitted_at,
+            reason=submit.error or "the answer to the start did not arrive",
+            response_id=submit.response_id,
+        )
+        watched = replace(watched, broken_reads=(read,))
+    _watch(journal, settings, submit, watched)
     known = replace(
         submit, state="accepted", execution_id=execution_id, error=None, owner=None
     )

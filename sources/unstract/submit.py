@@ -204,6 +204,7 @@ class Runs:
             "said": ", ".join(one.name for one in files),
             "form": {name: value for name, value in form.items() if value},
             "sizes": [one.size_bytes for one in files],
+            "may_consume": self._form.timeout_s is not None,
         }
         return Draft(
             provider="unstract",

@@ -296,3 +296,57 @@ def test_what_is_missing_in_the_configuration_is_named(
     assert "[sources.unstract]" in ran.err
     assert "SOURCES__UNSTRACT__ORGANIZATION_ID" in ran.err
     assert "canary" not in ran.err
+
+
+@pytest.mark.parametrize("timeout", [(), ("--timeout", "30")])
+def test_a_start_without_an_answer_is_told_and_can_be_attached(
+    home: Home, twins: Polled, tmp_path: Path, timeout: tuple[str, ...]
+) -> None:
+    """Law: it is never sent twice; attached later, its result is loaded, or lost.
+
+    The synchronous form hands the result out in its answer: that is then lost in
+    transit, and not taken by somebody else.
+    """
+    file = tmp_path / "invoice.txt"
+    file.write_text("Invoice 42")
+    twins.unstract.fail_next("/deployment/api/", "reset")
+    sent = command(home, "submit", "unstract", str(file), *timeout)
+    told = command(home, "status")
+    (open_one,) = json.loads(command(home, "status", "--json").out)["submits"]
+    (started,) = twins.unstract.submissions
+    of = (started.execution_id, "--submit", open_one["submit_id"])
+
+    attached = command(home, "track", "unstract", *of)
+    twins.unstract.pass_time()
+    command(home, "load", "unstract", "--max-wait", "20")
+
+    assert (sent.code, attached.code) == (1, 0)
+    assert "invoice.txt: submit_unknown. " in told.out
+    assert f"track unstract ID --submit {open_one['submit_id']}" in told.out
+    assert open_one["state"] == "submit_unknown"
+    assert len(twins.unstract.submissions) == 1
+    state = one(home, "select result_state from execledger.executions")
+    assert state == ("lost_in_transit" if timeout else "captured")
+    assert json.loads(command(home, "status", "--json").out)["submits"] == []
+
+
+def test_a_submit_to_discuro_is_loaded_with_its_tags(home: Home, twins: Polled) -> None:
+    """Law: the id that is printed is watched; what was said at the start is kept."""
+    uuid = next(iter(twins.discuro.world.workflows))
+    inputs = ["--input", "product=ducks"]
+
+    ran = command(
+        home, "submit", "discuro", uuid, "--kind", "orchestrator", *inputs,
+        "--tag", "team=blog",
+    )  # fmt: skip
+    twins.discuro.pass_time()
+    loaded = command(home, "load", "discuro", "--max-wait", "20")
+
+    assert (ran.code, loaded.code) == (0, 0), ran.err + loaded.err
+    execution_id = ran.out.strip()
+    sql = "select execution_id, workflow_key, status from execledger.executions"
+    assert rows(home, sql) == [(execution_id, f"discuro:default:{uuid}", "succeeded")]
+    tags = rows(home, "select tag, tag_value from execledger.execution_tags")
+    assert tags == [("team", "blog")]
+    flows = rows(home, "select workflow_id, kind from execledger.workflows")
+    assert flows == [(uuid, "orchestrator")]
