@@ -88,7 +88,7 @@ cli.add_command(untrack)
 @cli.command()
 def init() -> None:
     """Write templates of configuration and secrets, and say what to fill in."""
-    from pipelines.templates import write_templates
+    from pipelines.templates import needed, write_templates
     from sources import providers
 
     for path, is_new in write_templates():
@@ -97,8 +97,11 @@ def init() -> None:
     variables = " or ".join(f"SOURCES__{name.upper()}__API_KEY" for name in providers())
     click.echo(
         f"\nFill in the api_key below {sections} in .dlt/secrets.toml, or set "
-        f"{variables}.\nThen: execledger doctor && execledger load"
+        f"{variables}."
     )
+    for name, fields in needed().items():
+        click.echo(f"{name} also needs {', '.join(fields)} in .dlt/config.toml.")
+    click.echo("Then: execledger doctor && execledger load")
 
 
 @cli.command()

@@ -14,7 +14,7 @@ from sources.masking import mask_secrets
 from sources.provider import Collected, Window
 from sources.seen import Seen, Select
 
-__all__ = ["Due", "Watch", "collect_all", "masked"]
+__all__ = ["Due", "Watch", "collect_all", "masked", "named"]
 
 Watch = Callable[[Account, str, int], None]
 """Told of progress: the account, what was read, how many more."""
@@ -53,6 +53,7 @@ def collect_all(
             return _broken_off(account, journal, unfinished, error)
         normalizer = part(account.provider, "normalize")
         note_cut_listings(collected, left, journal, normalizer, account.of)
+        collected.errors = [named(account, error) for error in collected.errors]
         return collected
 
     async def every() -> list[Collected]:
@@ -89,6 +90,15 @@ def _in_words(account: Account, error: Exception) -> ExecledgerError:
         f"Reading broke off: {masked(account, error)}. What was received is loaded, "
         "and the next load reads the rest. Please report this fault."
     )
+
+
+def named(account: Account, error: ExecledgerError) -> ExecledgerError:
+    """Return an error with the names that the settings of its account really have."""
+    if account.connection == "default":
+        return error
+    section = f"SOURCES__{account.provider}__".upper()
+    own = f"{section}CONNECTIONS__{account.connection}__".upper()
+    return type(error)(str(error).replace(section, own))
 
 
 def masked(account: Account, error: Exception) -> str:

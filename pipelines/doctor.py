@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from pipelines.collect import masked
+from pipelines.collect import masked, named
 from pipelines.config import Account, accounts
 from pipelines.load import waiting
 from pipelines.query import opened
@@ -54,7 +54,7 @@ async def _account(account: Account) -> Finding:
     try:
         said = await part(account.provider, "collect").check(account.settings)
     except ExecledgerError as error:
-        return _fault(account.name, str(error))
+        return _fault(account.name, str(named(account, error)))
     except Exception as error:  # noqa: BLE001 - one account hides no other's state
         reason = f"{masked(account, error)}. Is base_url right?"
         return _fault(account.name, reason)

@@ -10,7 +10,7 @@ import msgspec
 from sources import part, providers
 from sources.errors import ConfigurationError
 
-__all__ = ["write_templates"]
+__all__ = ["needed", "write_templates"]
 
 
 def write_templates(folder: Path = Path(".dlt")) -> list[tuple[Path, bool]]:
@@ -29,6 +29,19 @@ def write_templates(folder: Path = Path(".dlt")) -> list[tuple[Path, bool]]:
         raise ConfigurationError(
             f"{error.filename}: {error.strerror}. Go to a folder that you may write to."
         ) from None
+
+
+def needed() -> dict[str, list[str]]:
+    """Return, by provider, the settings that have no default and are no keys."""
+    found = {
+        name: [
+            field.name
+            for field in msgspec.structs.fields(part(name, "settings").Settings)
+            if field.required and not field.name.endswith("key")
+        ]
+        for name in providers()
+    }
+    return {name: fields for name, fields in found.items() if fields}
 
 
 def _write(path: Path, text: str, mode: int) -> bool:

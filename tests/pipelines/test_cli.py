@@ -180,6 +180,7 @@ def test_a_load_in_part_is_exit_1_and_says_what_failed(
     assert "torale:us: 0 new and 0 changed executions (" in ran.err
     assert "\n  ! Torale: " in ran.err
     assert "401" in ran.err
+    assert "Set SOURCES__TORALE__CONNECTIONS__US__API_KEY" in ran.err
     assert "sk_canary" not in ran.err
     assert one(home, "select count(*) from execledger.executions") == 11
 

@@ -350,3 +350,26 @@ def test_a_submit_to_discuro_is_loaded_with_its_tags(home: Home, twins: Polled) 
     assert tags == [("team", "blog")]
     flows = rows(home, "select workflow_id, kind from execledger.workflows")
     assert flows == [(uuid, "orchestrator")]
+
+
+def test_a_small_account_does_not_wait_for_a_large_one(
+    home: Home, twins: Polled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Law: accounts that share a host take turns at it."""
+    asked: list[str] = []
+    twins.discuro.on_request(lambda noted: asked.append(noted.query))
+    small = {**twins.environment}
+    monkeypatch.setenv("SOURCES__DISCURO__CONCURRENCY", "2")
+    monkeypatch.setenv("SOURCES__DISCURO__CONNECTION_NAMES", "small")
+    for name, value in small.items():
+        own = name.replace("DISCURO__", "DISCURO__CONNECTIONS__SMALL__")
+        monkeypatch.setenv(own, value)
+    monkeypatch.setenv("SOURCES__DISCURO__CONNECTIONS__SMALL__CONCURRENCY", "2")
+    many = "\n".join(str(number) for number in range(1000, 1060))
+    command(home, "track", "discuro", "-", "--connection", "default", stdin=many)
+    command(home, "track", "discuro", "132", "133", "--connection", "small")
+
+    command(home, "load", "discuro")
+
+    assert len(asked) == 62
+    assert max(asked.index("id=132"), asked.index("id=133")) < 31

@@ -105,6 +105,7 @@ def test_init_overwrites_nothing_and_says_what_to_fill_in(here: Path) -> None:
     assert "[sources.torale]" in ran.out
     assert "SOURCES__TORALE__API_KEY" in ran.out
     assert "execledger doctor && execledger load" in ran.out
+    assert "unstract also needs organization_id, api_name" in ran.out
 
 
 def test_a_folder_that_cannot_be_made_is_told(here: Path) -> None:
