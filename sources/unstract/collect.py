@@ -87,6 +87,7 @@ async def _both(
         await clock.sleep(min(left_s, _LIST_AGAIN_S))
     if left_s > 0:
         await poller.run(left_s)
+    await discovery.rest()
 
 
 def _joined(found: Collected, read: Collected) -> Collected:

@@ -66,6 +66,9 @@ class Discovery:
             "api_name": settings.api_name,
         }
         self.is_open = False
+        self._has_usage = True
+        self._handled: set[str] = set()
+        self._elsewhere: list[tuple[Observation, object]] = []
 
     async def run(self, unfinished: Mapping[str, str]) -> None:
         """List what changed, and put what can be read on the watch-list."""
@@ -131,8 +134,20 @@ class Discovery:
             if item.result_state == "pending":
                 self.is_open = True
                 self._list.defer(item.name, self._clock.now() + timedelta(seconds=60))
-            elif _is_wanted(item, held):
-                await self._finished(item, resolve(page, item.pointer))
+            elif item.key not in self._handled and _is_wanted(item, held):
+                self._handled.add(item.key)
+                listed = resolve(page, item.pointer)
+                if item.result_state == "available":
+                    await self._finished(item, listed)
+                else:
+                    self._elsewhere.append((item, listed))
+
+    async def rest(self) -> None:
+        """Read what executions used whose results others have: that is in no hurry."""
+        for item, listed in self._elsewhere:
+            if self._has_usage:
+                await self._finished(item, listed)
+        self._elsewhere.clear()
 
     async def _finished(self, item: Observation, listed: object) -> None:
         """Read what an execution used; its result is then read by its own key."""
@@ -144,7 +159,8 @@ class Discovery:
             expires_at=self._expires_at(listed),
             context={**self._known, "listed": listed, "deployment_is_listed": True},
         )
-        watched = await self._with_usage(watched)
+        if self._has_usage:
+            watched = await self._with_usage(watched)
         if item.result_state == "available":
             self.result.counts["found"] += self._list.add(
                 [watch(self._settings, watched)]
@@ -174,7 +190,8 @@ class Discovery:
         try:
             async for _, page in self._pages("usage", asked, params):
                 rows += _results(page)
-        except ProviderError as error:
+        except ProviderError as error:  # as likely for the others: once is enough
+            self._has_usage = False
             self.result.errors.append(error)
             return watched
         self.result.counts["usage"] += len(rows)
@@ -219,12 +236,17 @@ class Discovery:
 
 
 def _is_wanted(item: Observation, held: Known | None) -> bool:
-    """Tell whether there is more to learn of a finished execution."""
+    """Tell whether there is more to learn of a finished execution.
+
+    What the store has from the list alone lacks what the execution used.
+    """
     if held is None:
         return True
     if held.result_state == "captured":
         return False
-    return item.result_state == "available" or held.list_sha256 != item.sha256
+    is_listed_only = held.content_sha256 == held.list_sha256
+    is_changed = held.list_sha256 != item.sha256
+    return item.result_state == "available" or is_changed or is_listed_only
 
 
 def _page(reply: Reply) -> Page:

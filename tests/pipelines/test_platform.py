@@ -217,3 +217,76 @@ def test_the_keys_keep_to_their_own_side(
     assert all(noted.is_authorised for noted in twin.requests)
     refused = "select count(*) from execledger.raw_responses where http_status >= 400"
     assert one(home, refused) == 0
+
+
+def test_results_are_read_before_what_others_have_read_is_looked_up(
+    home: Home, twin: UnstractTwin, account: Account
+) -> None:
+    """Law: what expires goes first; what a run used does not, and can wait."""
+    for minutes in (20, 15, 10):
+        taken = twin.world.start(INVOICE, started_at=ago(minutes))
+        twin.read_elsewhere(taken.execution_id)
+    ours = twin.world.start(INVOICE, started_at=ago(30))
+
+    loaded(home, account)
+
+    paths = [f"{noted.path}?{noted.query}" for noted in twin.requests]
+    (read,) = [
+        i
+        for i, path in enumerate(paths)
+        if f"?execution_id={ours.execution_id}" in path
+    ]
+    used = [i for i, path in enumerate(paths) if "/usage/" in path]
+    assert len(used) == 4
+    assert sum(i > read for i in used) == 3
+
+
+def test_usage_that_may_not_be_read_is_said_once_and_asked_for_again(
+    home: Home, twin: UnstractTwin, account: Account
+) -> None:
+    """Law: results are read all the same; what was used comes with a later load."""
+    for minutes in (20, 15):
+        taken = twin.world.start(INVOICE, started_at=ago(minutes))
+        twin.read_elsewhere(taken.execution_id)
+    twin.world.start(INVOICE, started_at=ago(10))
+    twin.fail_next("/usage/", 403, times=1)
+    first = loaded(home, account)
+    without = one(
+        home, "select count(*) from execledger.token_usage where source = 'platform'"
+    )
+
+    second = loaded(home, account)
+
+    assert len(first.accounts[0].errors) == 1
+    assert "403" in first.accounts[0].errors[0]
+    assert first.accounts[0].read["captured"] == 1
+    assert without == 0
+    assert second.accounts[0].errors == []
+    sql = (
+        "select count(distinct execution_key) from execledger.token_usage "
+        "where source = 'platform' and is_counted"
+    )
+    assert one(home, sql) == 2
+
+
+def test_polling_on_asks_for_what_was_used_once(
+    home: Home, twin: UnstractTwin, account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Law: listing again while one waits repeats nothing that was looked up."""
+    monkeypatch.setattr(part("unstract", "collect"), "_LIST_AGAIN_S", 0.01)
+    done = twin.world.start(INVOICE, started_at=ago(10))
+    twin.world.start(INVOICE, started_at=NOW)
+    listings: list[object] = []
+
+    def look(noted: object) -> None:
+        if "/execution/" in str(noted):
+            listings.append(noted)
+            if len(listings) == 3:
+                twin.world.let_pass(60)
+
+    twin.on_request(look)
+
+    loaded(home, account, max_wait_s=20)
+
+    assert twin.count(f"workflow_execution_id={done.execution_id}") == 1
+    assert unlike(home, twin) == []
