@@ -14,6 +14,7 @@ import pytest
 from pipelines.store import Home
 from sources.journal import Journal
 from sources.tracking import Started, track
+from sources.unstract.twin import demo_documented
 from tests.pipelines.command import Ran, execledger
 from tests.pipelines.polled_twins import Polled, polled
 from tests.pipelines.small_torale import contents, one, rows
@@ -373,3 +374,55 @@ def test_a_small_account_does_not_wait_for_a_large_one(
 
     assert len(asked) == 62
     assert max(asked.index("id=132"), asked.index("id=133")) < 31
+
+
+def test_ids_come_from_a_file(home: Home, twins: Polled, tmp_path: Path) -> None:
+    """Law: --from-file reads what standard input would: ids, or JSON lines."""
+    file = tmp_path / "ids.txt"
+    file.write_text('132\n\n{"id": 133, "tags": ["team=blog"]}\n')
+
+    ran = command(home, "track", "discuro", "--from-file", str(file))
+    command(home, "load", "discuro")
+
+    assert ran.code == 0, ran.err
+    sql = "select execution_id from execledger.executions order by execution_id"
+    assert rows(home, sql) == [("132",), ("133",)]
+    tags = "select execution_key, tag, tag_value from execledger.execution_tags"
+    assert rows(home, tags) == [("discuro:default::133", "team", "blog")]
+    assert len(twins.discuro.requests) == 2
+
+
+def test_a_file_that_was_sent_and_not_answered_is_an_error(
+    home: Home, twins: Polled, tmp_path: Path
+) -> None:
+    """Law: names sent are reconciled with names returned; the run is in part."""
+    for name in ("a.txt", "b.exe"):
+        (tmp_path / name).write_text(f"content of {name}")
+    files = [str(tmp_path / name) for name in ("a.txt", "b.exe")]
+    command(home, "submit", "unstract", *files, "--per-run", "2")
+    twins.unstract.pass_time()
+
+    command(home, "load", "unstract", "--max-wait", "20")
+
+    assert rows(home, "select status from execledger.executions") == [
+        ("partially_succeeded",)
+    ]
+    sql = "select level, error_type, message from execledger.errors"
+    ((level, kind, message),) = rows(home, sql)
+    assert (level, kind) == ("file", "not_returned")
+    assert "b.exe" in message
+
+
+def test_the_documented_dialect_ends_in_the_same_tables(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Law: what Unstract documents is read as well as what its servers speak."""
+    monkeypatch.setattr("tests.pipelines.polled_twins.unstract_demo", demo_documented)
+    with polled() as served:
+        served.track(home)
+        served.load(home)
+        served.pass_time()
+
+        served.load(home, max_wait_s=20)
+
+        assert served.differences(home) == []
