@@ -102,7 +102,8 @@ class Status(msgspec.Struct, kw_only=True):
 
 
 _SOON = timedelta(hours=2)
-_SHOWN = 10
+_SHOWN = 50
+"""Watched executions, and losses, that are named unless all are to be."""
 
 
 def status(home: Home) -> Status:
