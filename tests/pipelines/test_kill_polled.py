@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -93,8 +94,9 @@ def test_a_result_cut_off_by_a_kill_is_lost_in_transit_and_says_when_and_how_muc
     hold = twins.unstract.hold_next_body()
     process = command(home, twins, "pipelines")
     assert hold.half_sent.wait(30)
-    while not (size := arrived(home)):
-        pass
+    ends = time.monotonic() + 30
+    while not (size := arrived(home)) and time.monotonic() < ends:
+        time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     process.communicate()
 
