@@ -22,6 +22,7 @@ from sources.observations import Observation, Sight
 from sources.records import (
     ExecutionMetadata,
     LoadReject,
+    Output,
     Record,
     Response,
     Snapshot,
@@ -38,6 +39,7 @@ __all__ = [
     "is_within",
     "listed",
     "loose_reject",
+    "loose_reject_row",
     "reject_key",
     "reject_row",
     "rejected_body",
@@ -84,13 +86,39 @@ class Rows:
         """Add a row; provider, connection, response and execution are filled in."""
         self.records.append(table(**self._common, **columns))
 
-    def metadata(self, path: str, value: object) -> None:
+    def metadata(self, path: str, value: object, file_key: str | None = None) -> None:
         """Keep a field that no other table models, its whole subtree."""
         self.add(
             ExecutionMetadata,
             metadata_key=self.key_of(path),
+            file_key=file_key,
             path=path,
             value=encode(value),
+        )
+
+    def keep_rest(self, fields: Fields, file_key: str | None = None) -> None:
+        """Keep each field of an object that was not taken."""
+        for path, value in fields.rest():
+            self.metadata(path, value, file_key)
+
+    def output(
+        self,
+        path: str,
+        position: int,
+        name: str,
+        value: object,
+        file_key: str | None = None,
+    ) -> None:
+        """Add an output: a text as text, anything else as JSON."""
+        is_text = isinstance(value, str)
+        self.add(
+            Output,
+            output_key=self.key_of(path),
+            file_key=file_key,
+            position=position,
+            name=name,
+            value=None if is_text else encode(value),
+            value_text=value if is_text else None,
         )
 
     def misfit(self, path: str, reason: str, value: object) -> None:
@@ -145,6 +173,14 @@ def reject_row(response: Response, owner: str, key: str, fault: Fault) -> LoadRe
     )
 
 
+def loose_reject_row(
+    response: Response, seen: Observation, scope: str = ""
+) -> LoadReject:
+    """Return the row of what ``loose_reject`` observed in a request's answer."""
+    fault = Fault(seen.pointer, seen.name, seen.sha256)
+    return reject_row(response, request_key_of(response, scope), seen.key, fault)
+
+
 def loose_reject(owner: str, fault: Fault) -> Observation:
     """Return the observation of a value that belongs to no single execution."""
     return Observation(
@@ -160,19 +196,21 @@ def listed(
     owner: str,
     values: Sequence[object],
     at: str,
-    see: Callable[[object, str, str], Observation | str],
+    see: Callable[[object, str, str], Observation | str | None],
 ) -> Iterator[Observation]:
     """Yield what each element of a list shows, or that it can be no execution.
 
     ``see`` gets an element, its JSON Pointer and its hash, and returns what it shows
     or the reason why nothing; that, and another element with an id that was there
-    before, is a reject that stands with ``owner``.
+    before, is a reject that stands with ``owner``. ``None`` passes an element over.
     """
     first: dict[str, str] = {}
     for place, value in enumerate(values):
         path = at + pointer(place)
         hashed = canonical_sha256(value)
         seen = see(value, path, hashed)
+        if seen is None:
+            continue
         if isinstance(seen, str):
             yield loose_reject(owner, Fault(path, seen, hashed))
         elif first.setdefault(seen.key, hashed) == hashed:

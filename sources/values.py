@@ -8,7 +8,7 @@ object apart with them, and knows what was left.
 import ipaddress
 import re
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation, localcontext
 from functools import cache, lru_cache
 from typing import TypeVar
@@ -28,6 +28,7 @@ __all__ = [
     "host",
     "integer",
     "items",
+    "milliseconds",
     "money",
     "number",
     "registrable_domain",
@@ -164,6 +165,13 @@ def as_object(value: object) -> dict[str, object]:
     if isinstance(value, dict):
         return value
     raise MisfitError("not_an_object")
+
+
+def milliseconds(start: datetime | None, end: datetime | None) -> int | None:
+    """Return the time between two, whole milliseconds, or ``None``."""
+    if start is None or end is None:
+        return None
+    return (end - start) // timedelta(milliseconds=1)
 
 
 class Fields:

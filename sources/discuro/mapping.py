@@ -1,16 +1,16 @@
 """Where each field of a Discuro answer goes."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
-from sources.discuro.steps import add_error, add_steps, error_words, keep_rest
+from sources.discuro.steps import add_error, add_steps, error_words
 from sources.json_text import Decoded, encode
 from sources.json_text import pointer as json_pointer
 from sources.observations import Observation, Winner
 from sources.records import (
+    LOST,
     ErrorRecord,
     Execution,
     ExecutionTag,
-    Output,
     Record,
     Response,
     TokenUsage,
@@ -23,6 +23,7 @@ from sources.values import (
     as_object,
     boolean,
     integer,
+    milliseconds,
     text,
     text_or_none,
     timestamp,
@@ -36,15 +37,13 @@ __all__ = [
     "workflow_rows",
 ]
 
-_LOST = frozenset({"expired", "missing"})
-
 
 def execution_rows(
     response: Response, winner: Winner, known: Watched, decoded: Decoded
 ) -> list[Record]:
     """Return all rows of the execution that an answer is about."""
     seen, value = winner.observation, decoded.value
-    is_lost = seen.result_state in _LOST
+    is_lost = seen.result_state in LOST
     rows = Rows(response, seen.key, seen.pointer, decoded.faults)
     if is_lost:
         _loss(rows, seen, known, value)
@@ -62,7 +61,7 @@ def execution_rows(
     _execution(rows, winner, known, fields, inner)
     _tags(rows, known)
     for reader in (fields, inner):
-        keep_rest(rows, reader)
+        rows.keep_rest(reader)
     return rows.finish()
 
 
@@ -94,7 +93,7 @@ def _execution(
         day=(started or winner.first_seen_at).date(),
         started_at=started,
         ended_at=ended,
-        duration_ms=_milliseconds(started, ended),
+        duration_ms=milliseconds(started, ended),
         is_passed=_passed(fields, must_be_there=is_captured),
         error_message=_first_message(errors) if seen.status == "failed" else None,
         first_seen_at=winner.first_seen_at,
@@ -119,12 +118,6 @@ def _passed(fields: Fields, *, must_be_there: bool) -> bool | None:
     if must_be_there and fields.raw("passed") is None:
         fields.misfit("passed", "not_a_boolean")
     return fields.take("passed", boolean)
-
-
-def _milliseconds(start: datetime | None, end: datetime | None) -> int | None:
-    if start is None or end is None:
-        return None
-    return (end - start) // timedelta(milliseconds=1)
 
 
 def _first_message(errors: list[ErrorRecord]) -> str | None:
@@ -178,21 +171,9 @@ def _outputs(rows: Rows, inner: Fields) -> None:
     data, path = inner.raw("data"), inner.where("data")
     if isinstance(data, list):
         for position, value in enumerate(data):
-            _output(rows, path + json_pointer(position), position, value)
+            rows.output(path + json_pointer(position), position, "data", value)
     elif data is not None and data != {}:
-        _output(rows, path, 0, data)
-
-
-def _output(rows: Rows, path: str, position: int, value: object) -> None:
-    is_text = isinstance(value, str)
-    rows.add(
-        Output,
-        output_key=rows.key_of(path),
-        position=position,
-        name="data",
-        value=None if is_text else encode(value),
-        value_text=value if is_text else None,
-    )
+        rows.output(path, 0, "data", data)
 
 
 def _usage(rows: Rows, inner: Fields, known: Watched) -> None:
@@ -216,7 +197,7 @@ def _usage(rows: Rows, inner: Fields, known: Watched) -> None:
         total_tokens=_tokens(rows, fields, "total_tokens"),
         is_counted=True,
     )
-    keep_rest(rows, fields)
+    rows.keep_rest(fields)
 
 
 def _assumed_model(known: Watched) -> tuple[str | None, str | None]:

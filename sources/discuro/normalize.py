@@ -18,7 +18,7 @@ from sources.discuro.mapping import (
     workflow_of,
     workflow_rows,
 )
-from sources.json_text import Decoded, Fault, canonical_sha256
+from sources.json_text import Decoded, canonical_sha256
 from sources.observations import Observation, Sight, Winner
 from sources.records import (
     Record,
@@ -31,9 +31,8 @@ from sources.records import (
 from sources.rows import (
     decoded_body,
     failed_request,
-    reject_row,
+    loose_reject_row,
     rejected_body,
-    request_key_of,
 )
 from sources.values import text_or_none
 from sources.watched import Watched, watched
@@ -107,8 +106,7 @@ def _rows(
     if seen.kind == "request":
         return request_error_rows(response, seen, decoded.value)
     if seen.kind == "reject":
-        fault = Fault(seen.pointer, seen.name, seen.sha256)
-        return [reject_row(response, request_key_of(response), seen.key, fault)]
+        return [loose_reject_row(response, seen)]
     if seen.kind == "workflow":
         return workflow_rows(response, winner, known)
     return execution_rows(response, winner, known, decoded)

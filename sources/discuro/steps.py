@@ -8,15 +8,9 @@ from sources.records import ErrorRecord, ExecutionStep, Status
 from sources.rows import Rows
 from sources.values import Fields, as_object, boolean, text, text_or_none, timestamp
 
-__all__ = ["add_error", "add_steps", "error_words", "keep_rest"]
+__all__ = ["add_error", "add_steps", "error_words"]
 
 _STATUS_OF_STEP: dict[bool, Status] = {True: "succeeded", False: "failed"}
-
-
-def keep_rest(rows: Rows, fields: Fields) -> None:
-    """Keep the fields that nothing took as metadata."""
-    for path, value in fields.rest():
-        rows.metadata(path, value)
 
 
 class _Place(NamedTuple):
@@ -74,8 +68,8 @@ def _step(rows: Rows, place: _Place) -> list[_Place]:
     )
     add_error(rows, fields, fields.raw("error"), step_key=key)
     below = _places(fields, "layer_results", "layer", key)
-    keep_rest(rows, named)
-    keep_rest(rows, fields)
+    rows.keep_rest(named)
+    rows.keep_rest(fields)
     return below
 
 

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
 
 from sources.json_text import Fault, encode
 from sources.json_text import pointer as json_pointer
@@ -12,7 +11,6 @@ from sources.records import (
     Execution,
     ExecutionStep,
     GroundingSource,
-    Output,
     Record,
     Response,
     Workflow,
@@ -24,6 +22,7 @@ from sources.values import (
     boolean,
     host,
     items,
+    milliseconds,
     registrable_domain,
     text,
     timestamp,
@@ -62,8 +61,7 @@ def execution_rows(
     _sources(rows, fields, inner)
     if seen.status == "failed":
         _failure(rows, fields, inner, message)
-    for path, value in fields.rest():
-        rows.metadata(path, value)
+    rows.keep_rest(fields)
     return rows.finish()
 
 
@@ -92,7 +90,7 @@ def _execution(
         created_at=created,
         started_at=started,
         ended_at=ended,
-        duration_ms=_milliseconds(started, ended),
+        duration_ms=milliseconds(started, ended),
         condition_met=_condition_met(seen, fields, inner, notification),
         change_summary=_change_summary(fields, inner),
         notification=notification,
@@ -102,12 +100,6 @@ def _execution(
         content_sha256=seen.sha256,
         list_sha256=winner.list_sha256,
     )
-
-
-def _milliseconds(start: datetime | None, end: datetime | None) -> int | None:
-    if start is None or end is None:
-        return None
-    return (end - start) // timedelta(milliseconds=1)
 
 
 def _condition_met(
@@ -134,24 +126,12 @@ def _change_summary(fields: Fields, inner: Fields) -> str | None:
 
 def _outputs(rows: Rows, fields: Fields, inner: Fields, raw: object) -> None:
     """Add the whole result, and the answer by itself."""
-    _output(rows, fields.where("result"), 0, "result", raw)
+    rows.output(fields.where("result"), 0, "result", raw)
     for name in _ANSWERS:
         answer = inner.raw(name)
         if answer is not None:
-            _output(rows, inner.where(name), 1, "answer", answer)
+            rows.output(inner.where(name), 1, "answer", answer)
             return
-
-
-def _output(rows: Rows, path: str, position: int, name: str, value: object) -> None:
-    is_text = isinstance(value, str)
-    rows.add(
-        Output,
-        output_key=rows.key_of(path),
-        position=position,
-        name=name,
-        value=None if is_text else encode(value),
-        value_text=value if is_text else None,
-    )
 
 
 def _activity(rows: Rows, inner: Fields) -> None:
@@ -229,8 +209,7 @@ def _source(
         is_valid_uri=None if uri is None else name is not None,
     )
     if keep_rest:  # below result, the whole of it stands in outputs already
-        for where, value in fields.rest():
-            rows.metadata(where, value)
+        rows.keep_rest(fields)
 
 
 def _failure(rows: Rows, fields: Fields, inner: Fields, message: str | None) -> None:
@@ -261,8 +240,7 @@ def request_error_rows(
     else:
         _request_error(rows, "", body, seen.name or None)
         return rows.finish()
-    for path, value in fields.rest():
-        rows.metadata(path, value)
+    rows.keep_rest(fields)
     return rows.finish()
 
 

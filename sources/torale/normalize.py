@@ -24,7 +24,7 @@ from sources.rows import (
     failed_request,
     listed,
     loose_reject,
-    reject_row,
+    loose_reject_row,
     rejected_body,
     request_key_of,
     with_faults,
@@ -99,9 +99,8 @@ def _rows(response: Response, winner: Winner, decoded: Decoded) -> list[Record]:
     if seen.kind == "request":
         return request_error_rows(response, seen, decoded.value)
     if seen.kind == "reject":
-        key = request_key_of(response, str(_params(response).get("task_id") or ""))
-        fault = Fault(seen.pointer, seen.name, seen.sha256)
-        return [reject_row(response, key, seen.key, fault)]
+        scope = str(_params(response).get("task_id") or "")
+        return [loose_reject_row(response, seen, scope)]
     value = resolve(decoded.value, seen.pointer)
     if not isinstance(value, dict):
         return []  # observe() gives only objects

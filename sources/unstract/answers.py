@@ -12,7 +12,7 @@ import msgspec
 
 from sources.json_text import pointer
 from sources.records import Response, Status
-from sources.values import MisfitError, text
+from sources.values import text_or_none
 
 __all__ = [
     "Answer",
@@ -20,7 +20,6 @@ __all__ = [
     "file_status",
     "is_same_id",
     "names_id",
-    "plain_text",
     "unreturned",
 ]
 
@@ -42,7 +41,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def word(self) -> str | None:
         """The provider's word for the status."""
-        return plain_text(self.said.get(self.status_name))
+        return text_or_none(self.said.get(self.status_name))
 
     @property
     def result(self) -> object:
@@ -57,8 +56,8 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def execution_id(self) -> str | None:
         """The id, which older servers say only in the address to ask at."""
-        named = plain_text(self.said.get("execution_id"))
-        return named or _id_in(plain_text(self.said.get("status_api")) or "")
+        named = text_or_none(self.said.get("execution_id"))
+        return named or _id_in(text_or_none(self.said.get("status_api")) or "")
 
     @property
     def files(self) -> Sequence[tuple[str, object]] | None:
@@ -119,8 +118,8 @@ def unreturned(answer: Answer, sent: object) -> list[tuple[int, str]]:
     missing = []
     for place, file in enumerate(sent if isinstance(sent, list) else ()):
         said = file if isinstance(file, dict) else {}
-        name = plain_text(said.get("name"))
-        sought = {("name", name), ("hash", plain_text(said.get("sha256")))}
+        name = text_or_none(said.get("name"))
+        sought = {("name", name), ("hash", text_or_none(said.get("sha256")))}
         if name and known.isdisjoint(sought):
             missing.append((place, name))
     return missing
@@ -133,14 +132,6 @@ def _known_by(file: object) -> list[tuple[str, str | None]]:
     known = [("name", said.get("file")), ("name", meta.get("source_name"))]
     known.append(("hash", meta.get("source_hash")))
     return [(kind, value) for kind, value in known if isinstance(value, str) and value]
-
-
-def plain_text(value: object) -> str | None:
-    """Return a text, a number as its text, and nothing else."""
-    try:
-        return None if value is None else text(value)
-    except MisfitError:
-        return None
 
 
 def is_same_id(one: str, other: str) -> bool:

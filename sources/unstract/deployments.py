@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from sources.json_text import encode
 from sources.observations import Winner
 from sources.records import Record, Response, Workflow
-from sources.unstract.answers import plain_text
+from sources.values import text_or_none
 from sources.watched import Watched
 
 __all__ = ["definition", "deployment_rows", "scope_rows"]
@@ -23,15 +23,15 @@ def definition(known: Watched) -> dict[str, object]:
 def scope_rows(response: Response, winner: Winner, known: Watched) -> list[Record]:
     """Return the row of the deployment that ran an execution."""
     said = definition(known)
-    return [_workflow(response, winner, said, plain_text(said["api_name"]), None)]
+    return [_workflow(response, winner, said, text_or_none(said["api_name"]), None)]
 
 
 def deployment_rows(
     response: Response, winner: Winner, deployment: Mapping[str, object]
 ) -> list[Record]:
     """Return the row of one listed deployment."""
-    name = plain_text(deployment.get("display_name"))
-    name = name or plain_text(deployment.get("api_name"))
+    name = text_or_none(deployment.get("display_name"))
+    name = name or text_or_none(deployment.get("api_name"))
     is_active = deployment.get("is_active")
     state = "active" if is_active is True else None
     state = "inactive" if is_active is False else state

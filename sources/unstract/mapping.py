@@ -8,6 +8,7 @@ import msgspec
 from sources.json_text import Decoded, Fault, pointer
 from sources.observations import Observation, Winner
 from sources.records import (
+    LOST,
     ErrorRecord,
     Execution,
     Record,
@@ -21,7 +22,6 @@ from sources.unstract.listed import Listed, listed_rows
 from sources.unstract.pieces import Piece
 from sources.unstract.refusals import error_rows
 from sources.unstract.usage import platform_usage
-from sources.unstract.verdicts import LOST
 from sources.values import text
 from sources.watched import GIVE_UP, Watched, watched
 

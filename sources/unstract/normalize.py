@@ -6,15 +6,14 @@ what its servers were seen to answer; both dialects of either.
 
 from collections.abc import Callable, Sequence
 
-from sources.json_text import Decoded, Fault, canonical_sha256, resolve
+from sources.json_text import Decoded, canonical_sha256, resolve
 from sources.observations import Observation, Sight, Winner
 from sources.records import Record, Response, workflow_key
 from sources.rows import (
     decoded_body,
     failed_request,
-    reject_row,
+    loose_reject_row,
     rejected_body,
-    request_key_of,
     with_faults,
 )
 from sources.unstract.answers import answer_in
@@ -116,9 +115,7 @@ def _rows(response: Response, winner: Winner, decoded: Decoded) -> list[Record]:
         read = page_rows if seen.name == PAGE else request_error_rows
         return read(response, seen, decoded.value)
     if seen.kind == "reject":
-        key = request_key_of(response, scope_of(response))
-        fault = Fault(seen.pointer, seen.name, seen.sha256)
-        return [reject_row(response, key, seen.key, fault)]
+        return [loose_reject_row(response, seen, scope_of(response))]
     if response.endpoint not in _ABOUT_ONE:
         return _listed_rows(response, winner, decoded)
     if seen.kind == "workflow":

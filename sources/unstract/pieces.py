@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import TypeVar
 
 from sources.json_text import encode
-from sources.records import ErrorRecord, ExecutionMetadata, ExecutionTag, Output
+from sources.records import ErrorRecord, ExecutionTag
 from sources.rows import Rows
 from sources.values import Fields
 
@@ -24,18 +24,11 @@ class Piece:
 
     def keep(self, path: str, value: object) -> None:
         """Keep a field that no other table models, its whole subtree."""
-        self.rows.add(
-            ExecutionMetadata,
-            metadata_key=self.rows.key_of(path),
-            file_key=self.file_key,
-            path=path,
-            value=encode(value),
-        )
+        self.rows.metadata(path, value, self.file_key)
 
     def keep_rest(self, fields: Fields) -> None:
         """Keep each field of an object that was not taken."""
-        for path, value in fields.rest():
-            self.keep(path, value)
+        self.rows.keep_rest(fields, self.file_key)
 
     def inner(self, fields: Fields, name: str) -> Fields:
         """Return a reader of an object below; what is none becomes a reject."""
@@ -62,16 +55,7 @@ class Piece:
 
     def output(self, path: str, position: int, name: str, value: object) -> None:
         """Add an output: a text as text, anything else as JSON."""
-        is_text = isinstance(value, str)
-        self.rows.add(
-            Output,
-            output_key=self.rows.key_of(path),
-            file_key=self.file_key,
-            position=position,
-            name=name,
-            value=None if is_text else encode(value),
-            value_text=value if is_text else None,
-        )
+        self.rows.output(path, position, name, value, self.file_key)
 
     def error(self, path: str, level: str, value: object) -> str | None:
         """Add an error that the provider words; return its text, if it is one."""

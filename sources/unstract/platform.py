@@ -4,15 +4,14 @@
 the calls to models of one execution, ``api/deployment/`` the deployments.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 from sources.json_text import Fault, canonical_sha256, decode, pointer
 from sources.observations import Observation, Sight
 from sources.records import Response, execution_key, workflow_key
-from sources.rows import loose_reject, request_key_of
-from sources.unstract.answers import plain_text
+from sources.rows import listed, loose_reject, request_key_of
 from sources.unstract.verdicts import detail, listed_verdict
-from sources.values import MisfitError, timestamp
+from sources.values import MisfitError, text_or_none, timestamp
 from sources.watched import watched
 
 __all__ = [
@@ -33,7 +32,7 @@ def scope_of(response: Response) -> str:
     known = _params(response)
     if isinstance(known.get("scope"), str):
         return str(known["scope"])
-    named = (plain_text(known.get(name)) for name in ("organization_id", "api_name"))
+    named = (text_or_none(known.get(name)) for name in ("organization_id", "api_name"))
     return "/".join(name for name in named if name)
 
 
@@ -42,19 +41,30 @@ def _params(response: Response) -> Mapping[str, object]:
     return params if isinstance(params, dict) else {}
 
 
-def is_ours(response: Response, item: object) -> bool:
-    """Tell whether a listed execution is of the deployment that was asked for."""
-    ours = _params(response).get("pipeline_ids")
-    pipeline = item.get("pipeline_id") if isinstance(item, dict) else None
-    return isinstance(ours, list) and pipeline is not None and pipeline in ours
+def is_ours(response: Response) -> Callable[[object], bool]:
+    """Return what tells whether a listed execution is of the deployment asked for."""
+    pipelines = _params(response).get("pipeline_ids")
+    ours = pipelines if isinstance(pipelines, list) else []
+
+    def is_of_it(item: object) -> bool:
+        pipeline = item.get("pipeline_id") if isinstance(item, dict) else None
+        return pipeline is not None and pipeline in ours
+
+    return is_of_it
 
 
 def read_executions(response: Response, value: object) -> Sight | None:
     """Read a page of the list of executions."""
     if not isinstance(value, dict) or not isinstance(value.get("results"), list):
         return None
-    found = list(_items(response, value["results"]))
-    others = [item for item in value["results"] if not is_ours(response, item)]
+    is_of_it, scope = is_ours(response), scope_of(response)
+
+    def see(item: object, path: str, hashed: str) -> Observation | str | None:
+        return _item(response, scope, item, path, hashed) if is_of_it(item) else None
+
+    request = request_key_of(response, scope)
+    found = list(listed(request, value["results"], pointer("results"), see))
+    others = [item for item in value["results"] if not is_of_it(item)]
     if others:
         found.append(_page(response, others))
     return Sight(
@@ -77,35 +87,24 @@ def _page(response: Response, value: object) -> Observation:
     )
 
 
-def _items(response: Response, values: Sequence[object]) -> Iterator[Observation]:
-    request = request_key_of(response, scope_of(response))
-    first: dict[str, str] = {}
-    for place, value in enumerate(values):
-        if not isinstance(value, dict) or not is_ours(response, value):
-            continue
-        path, hashed = pointer("results", place), canonical_sha256(value)
-        execution_id = plain_text(value.get("id"))
-        if not execution_id:
-            yield loose_reject(request, Fault(path, "missing_id", hashed))
-        elif first.setdefault(execution_id, hashed) != hashed:
-            yield loose_reject(request, Fault(path, "duplicate_id", hashed))
-        else:
-            yield _item(response, value, execution_id, path)
-
-
 def _item(
-    response: Response, item: Mapping[str, object], execution_id: str, at: str
-) -> Observation:
-    verdict, scope = listed_verdict(item), scope_of(response)
+    response: Response, scope: str, item: object, at: str, hashed: str
+) -> Observation | str:
+    """Return what a listed execution of ours shows, or why it can be none."""
+    known = item if isinstance(item, dict) else {}
+    execution_id = text_or_none(known.get("id"))
+    if not execution_id:
+        return "missing_id"
+    verdict = listed_verdict(known)
     try:
-        created = timestamp(item.get("created_at"))
+        created = timestamp(known.get("created_at"))
     except MisfitError:
         created = None
     return Observation(
         kind="item",
         key=execution_key(response.provider, response.connection, scope, execution_id),
         pointer=at,
-        sha256=canonical_sha256(item),
+        sha256=hashed,
         status=verdict.status,
         provider_status=verdict.word,
         result_state=verdict.result_state,
@@ -135,12 +134,12 @@ def read_usage(response: Response, value: object) -> Sight | None:
 
 def read_deployments(response: Response, value: object) -> Sight | None:
     """Read the list of API deployments: a bare list, or a page of one."""
-    listed = value.get("results") if isinstance(value, dict) else value
+    given = value.get("results") if isinstance(value, dict) else value
     at = pointer("results") if isinstance(value, dict) else ""
-    if not isinstance(listed, list):
+    if not isinstance(given, list):
         return None
     found: dict[str, Observation] = {}
-    for place, deployment in enumerate(listed):
+    for place, deployment in enumerate(given):
         seen = _deployment(response, deployment, at + pointer(place))
         if found.setdefault(seen.key, seen) is not seen:
             fault = Fault(seen.pointer, "duplicate_id", seen.sha256)
@@ -152,12 +151,12 @@ def read_deployments(response: Response, value: object) -> Sight | None:
 
 def _deployment(response: Response, value: object, at: str) -> Observation:
     hashed = canonical_sha256(value)
-    name = plain_text(value.get("api_name")) if isinstance(value, dict) else None
+    name = text_or_none(value.get("api_name")) if isinstance(value, dict) else None
     if not name:
         reason = "missing_id" if isinstance(value, dict) else "not_an_object"
         request = request_key_of(response, scope_of(response))
         return loose_reject(request, Fault(at, reason, hashed))
-    organization = plain_text(_params(response).get("organization_id")) or ""
+    organization = text_or_none(_params(response).get("organization_id")) or ""
     workflow_id = f"{organization}/{name}"
     key = workflow_key(response.provider, response.connection, workflow_id)
     return Observation(

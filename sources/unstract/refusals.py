@@ -6,9 +6,9 @@ from sources.json_text import encode, pointer
 from sources.observations import Observation
 from sources.records import ErrorRecord, Record, Response
 from sources.rows import Rows, first_words
-from sources.unstract.answers import plain_text
 from sources.unstract.pieces import Piece
 from sources.unstract.platform import is_ours
+from sources.values import text_or_none
 
 __all__ = ["error_rows", "page_rows", "request_error_rows"]
 
@@ -28,7 +28,7 @@ def error_rows(rows: Rows, body: object, reason: str | None = None) -> None:
     ``{"error", "type": "sdk_error"}`` is one error; of a page, its first words.
     """
     fields = rows.fields(body if isinstance(body, dict) else {}, "")
-    errors, kind = fields.raw("errors"), plain_text(fields.raw("type"))
+    errors, kind = fields.raw("errors"), text_or_none(fields.raw("type"))
     if not isinstance(errors, list) or not errors:
         _error(rows, "", body, kind or reason)
         return
@@ -36,22 +36,21 @@ def error_rows(rows: Rows, body: object, reason: str | None = None) -> None:
         _error(rows, pointer("errors", place), error, kind or reason)
     if fields.raw("type") != kind:
         rows.metadata(fields.where("type"), fields.raw("type"))
-    for path, value in fields.rest():
-        rows.metadata(path, value)
+    rows.keep_rest(fields)
 
 
 def _error(rows: Rows, path: str, value: object, kind: str | None) -> None:
     said = value if isinstance(value, dict) else {}
-    words = [plain_text(said.get(name)) for name in ("detail", "error", "message")]
-    words.append(plain_text(value) if path else first_words(rows.response))
+    words = [text_or_none(said.get(name)) for name in ("detail", "error", "message")]
+    words.append(text_or_none(value) if path else first_words(rows.response))
     rows.add(
         ErrorRecord,
         error_key=rows.key_of(path),
         level="request",
         http_status=rows.response.http_status,
         error_type=kind,
-        error_code=plain_text(said.get("code")),
-        error_param=plain_text(said.get("attr")),
+        error_code=text_or_none(said.get("code")),
+        error_param=text_or_none(said.get("attr")),
         message=next(filter(None, words), None),
         provider_message=None if value is None else encode(value),
     )
@@ -62,7 +61,8 @@ def page_rows(response: Response, seen: Observation, body: object) -> list[Recor
     piece = Piece(Rows(response, seen.key))
     results = body.get("results") if isinstance(body, dict) else None
     listed: Sequence[object] = results if isinstance(results, list) else ()
+    is_of_it = is_ours(response)
     for place, value in enumerate(listed):
-        if response.endpoint != "executions" or not is_ours(response, value):
+        if response.endpoint != "executions" or not is_of_it(value):
             piece.keep(pointer("results", place), value)
     return piece.rows.finish()

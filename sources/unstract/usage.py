@@ -12,9 +12,9 @@ from typing import Any
 
 from sources.json_text import pointer
 from sources.records import TokenUsage
-from sources.unstract.answers import is_same_id, plain_text
+from sources.unstract.answers import is_same_id
 from sources.unstract.pieces import Piece
-from sources.values import Fields, MisfitError, integer, money, text
+from sources.values import Fields, MisfitError, integer, money, text, text_or_none
 
 __all__ = ["file_usage", "platform_usage"]
 
@@ -67,8 +67,8 @@ def platform_usage(
         if not isinstance(value, dict):
             piece.rows.misfit(path, "not_a_usage", value)
             continue
-        call = plain_text(value.get("id")) or path
-        owner = plain_text(value.get("execution_id")) or execution_id
+        call = text_or_none(value.get("id")) or path
+        owner = text_or_none(value.get("execution_id")) or execution_id
         spent_by = None if is_same_id(owner, execution_id) else owner
         is_new = call not in seen
         seen.add(call)
@@ -182,7 +182,7 @@ def _rollup(piece: Piece, meta: Fields) -> Columns | None:
         piece.keep(fields.where("embedding_tokens"), fields.raw("embedding_tokens"))
         if prompts is not None:
             piece.keep(fields.where("prompt_tokens"), fields.raw("prompt_tokens"))
-    piece.same(fields, "file_execution_id", plain_text(meta.raw("file_execution_id")))
+    piece.same(fields, "file_execution_id", text_or_none(meta.raw("file_execution_id")))
     columns = {
         "usage_key": piece.rows.key_of(fields.at),
         "operation": None if embedded else "chat",

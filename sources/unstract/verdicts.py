@@ -16,18 +16,12 @@ from sources.unstract.answers import (
     answer_in,
     file_status,
     names_id,
-    plain_text,
     unreturned,
 )
-from sources.values import MisfitError, integer
+from sources.values import MisfitError, integer, text_or_none
 from sources.watched import Watched
 
-__all__ = ["LOST", "Verdict", "detail", "listed_verdict", "verdict_of"]
-
-LOST: frozenset[ResultState] = frozenset(
-    {"acknowledged_elsewhere", "lost_in_transit", "expired", "missing"}
-)
-"""Where a result is that cannot be had here."""
+__all__ = ["Verdict", "detail", "listed_verdict", "verdict_of"]
 
 _OPEN: dict[str, Status] = {
     "PENDING": "queued",
@@ -120,7 +114,7 @@ def _says_not_found(response: Response, known: Watched, body: object) -> bool:
         return False
     errors = body.get("errors")
     details = [
-        plain_text(error.get("detail")) or ""
+        text_or_none(error.get("detail")) or ""
         for error in (errors if isinstance(errors, list) else ())
         if isinstance(error, dict)
     ]
@@ -129,7 +123,7 @@ def _says_not_found(response: Response, known: Watched, body: object) -> bool:
 
 def listed_verdict(item: Mapping[str, object]) -> Verdict:
     """Return what an item of the platform's list means: it is never consumed there."""
-    word = plain_text(item.get("status"))
+    word = text_or_none(item.get("status"))
     if word not in _FINAL:
         return Verdict(_OPEN.get(word or "", "unknown"), word, "pending", False)  # noqa: FBT003 (a struct's column)
     status = _by_counts(item) if word == "COMPLETED" else _FINAL[word]
