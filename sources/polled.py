@@ -171,7 +171,8 @@ class Poller:
             kept = entry.last_response_id or ""
             response = None if entry.asked_at else self._journal.response(kept)
             if response is not None:  # it was kept, and not looked at any more
-                self.settle([self._judged(entry, response, None)])
+                seen = self._seen_in(response, entry.watched)
+                self.settle([self._judged(entry, response, seen, None)])
             elif entry.asked_at is None:
                 self.settle([_as_it_was(entry, now)])
             else:
@@ -198,16 +199,20 @@ class Poller:
         elif again := self._repeated(entry, reply):
             return again
         known = entry.watched
-        response = self._journal.append(
-            provider=self._line.provider,
-            connection=self._line.connection,
-            endpoint=ENDPOINT,
-            params=known.as_params(),
-            reply=reply,
-            also=self._list.answered(self._owner, known, broken),
-        )
+        also = self._list.answered(self._owner, known, broken)
+        response = self._journal.append(**self._about(known), reply=reply, also=also)
         entry = replace(entry, watched=known.broken_by(broken, response))
-        return self._judged(entry, response, reply)
+        seen = self._seen_in(response, entry.watched)
+        return self._judged(entry, response, seen, reply)
+
+    def _about(self, watched: Watched) -> dict[str, Any]:
+        """Return what the journal notes of an answer about an execution."""
+        return {
+            "provider": self._line.provider,
+            "connection": self._line.connection,
+            "endpoint": ENDPOINT,
+            "params": watched.as_params(),
+        }
 
     def _repeated(self, entry: Entry, reply: Reply) -> Settled | None:
         """Note a pending answer that came before in the same bytes, or ``None``.
@@ -217,30 +222,29 @@ class Poller:
         same_bytes, _, meaning = (entry.last_sha256 or "").rpartition(" ")
         if not same_bytes or same_bytes != _bytes_of(reply):
             return None
-        draft = self._journal.draft(
-            provider=self._line.provider,
-            connection=self._line.connection,
-            endpoint=ENDPOINT,
-            params=entry.watched.as_params(),
-            reply=reply,
-        )
+        draft = self._journal.draft(**self._about(entry.watched), reply=reply)
         seen = self._seen_in(draft, entry.watched)
         if meaning != (seen.sha256 if seen else "-") or not entry.last_response_id:
             return None
         if not self._journal.repeat(entry.last_response_id):
             return None
-        draft = msgspec.structs.replace(draft, response_id=entry.last_response_id)
-        return self._judged(entry, draft, reply)
+        draft = replace(draft, response_id=entry.last_response_id)
+        return self._judged(entry, draft, seen, reply)
 
     def _seen_in(self, response: Response, watched: Watched) -> Observation | None:
         key = self._key(watched)
         seen = self._line.observe(response).observations
         return next((one for one in seen if one.key == key), None)
 
-    def _judged(self, entry: Entry, response: Response, reply: Reply | None) -> Settled:
-        """Return what an answer means for the watch-list."""
+    def _judged(
+        self,
+        entry: Entry,
+        response: Response,
+        seen: Observation | None,
+        reply: Reply | None,
+    ) -> Settled:
+        """Return what an answer, and what is seen in it, mean for the watch-list."""
         at = response.received_at
-        seen = self._seen_in(response, entry.watched)
         error = None
         if seen is None and reply is not None:
             error = self._failed(reply)

@@ -94,9 +94,9 @@ async def poll(
             if until is not None and now >= until:
                 break
             is_under_way = work.start_more(due_by)
-            nap_s = None if until is None else _nap_s(queue, now, until)
+            nap_s = _nap_s(queue, now, until) if until and work.has_room else None
             if is_under_way:
-                await work.some(clock, nap_s if work.has_room else None)
+                await work.some(clock, nap_s)
             elif nap_s is None:
                 break
             else:

@@ -13,6 +13,7 @@ __all__ = [
     "Collected",
     "Progress",
     "Window",
+    "check_ranges",
     "listed_ids",
     "settings_from",
     "unwatched",
@@ -60,6 +61,15 @@ class Collected(msgspec.Struct):
     counts: dict[str, int] = {}
     errors: list[ExecledgerError] = []
     unfinished: dict[str, str] = {}
+
+
+def check_ranges(
+    settings: msgspec.Struct, ranges: Mapping[str, tuple[float, float]]
+) -> None:
+    """Raise ``ValueError`` for the first setting that is outside its range."""
+    for name, (least, most) in ranges.items():
+        if not least <= getattr(settings, name) <= most:  # NaN is in no range
+            raise ValueError(f"{name} must be from {least:,} to {most:,}")
 
 
 def settings_from(kind: type[S], raw: Mapping[str, object], section: str) -> S:

@@ -64,7 +64,7 @@ ARROWS = {
         ". tracking source provider tables fold journal seen exchange retries http "
         "errors"
     ),
-    "<provider>.settings": "errors",
+    "<provider>.settings": "provider errors",
     "<provider>.client": (
         ".settings exchange retries http failures addresses paging windows polling "
         "watched json_text records errors"

@@ -48,12 +48,13 @@ async def collect(
             return await poller.run(max_wait_s)
 
 
-def connect(settings: Settings) -> Http:
+def connect(settings: Settings, *, attempts: int = Limits().attempts) -> Http:
     """Return the HTTP client of an account, within the limits it is given."""
     limits = Limits(
         max_body_bytes=int(settings.max_body_mb * 2**20),
         requests_per_second=settings.requests_per_second,
         in_flight=settings.concurrency,
+        attempts=attempts,
     )
     return Http(
         settings.base_url,

@@ -4,10 +4,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from sources.discuro.client import DiscuroClient, Kind
+from sources.discuro.collect import connect
 from sources.discuro.settings import Settings
 from sources.discuro.tracking import scope_of
-from sources.exchange import Limits, Reply
-from sources.http import Http
+from sources.exchange import Reply
 from sources.journal import Journal
 from sources.leases import owned
 from sources.polling import SYSTEM_CLOCK, Clock
@@ -37,7 +37,8 @@ async def submit(
     network or the server does. Raises ``ConfigurationError``, ``StoreError``.
     """
     desk = Desk(journal, settings, told, max_wait_s=max_wait_s, clock=clock)
-    async with _connect(settings) as http:
+    # each try is told and noted: the client makes one
+    async with connect(settings, attempts=1) as http:
         client = DiscuroClient(http)
 
         async def post(_: Path) -> Reply:
@@ -69,22 +70,4 @@ def _draft(
         what={"said": f"{kind} {uuid}", "inputs": list(inputs), "workflow": workflow},
         tags=tuple(tags),
         context={"workflow": workflow, **({"assumed_model": model} if model else {})},
-    )
-
-
-def _connect(settings: Settings) -> Http:
-    """Return an HTTP client that tries once: each try of a submit is told and noted."""
-    limits = Limits(
-        max_body_bytes=int(settings.max_body_mb * 2**20),
-        requests_per_second=settings.requests_per_second,
-        in_flight=settings.concurrency,
-        attempts=1,
-    )
-    return Http(
-        settings.base_url,
-        settings.api_key,
-        auth_header=settings.auth_header,
-        auth_scheme=settings.auth_scheme,
-        limits=limits,
-        allow_http=settings.allow_http,
     )

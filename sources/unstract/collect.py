@@ -106,13 +106,23 @@ def _of_platform(error: ExecledgerError) -> ExecledgerError:
     return error
 
 
-def connect(settings: Settings, key: str) -> Http:
-    """Return an HTTP client with one of the keys, within the limits it is given."""
+def connect(
+    settings: Settings,
+    key: str,
+    *,
+    beside: int = 0,
+    attempts: int = Limits().attempts,
+) -> Http:
+    """Return an HTTP client with one of the keys, within the limits it is given.
+
+    ``beside`` is how many more requests than those of the settings may be in flight.
+    """
     limits = Limits(
         max_body_bytes=int(settings.max_body_mb * 2**20),
         requests_per_second=settings.requests_per_second,
-        in_flight=settings.concurrency,
+        in_flight=settings.concurrency + beside,
         read_timeout_s=settings.read_timeout_s,
+        attempts=attempts,
     )
     return Http(settings.base_url, key, limits=limits, allow_http=settings.allow_http)
 

@@ -4,6 +4,8 @@ from typing import Annotated
 
 import msgspec
 
+from sources.provider import check_ranges
+
 __all__ = ["Settings"]
 
 _CENTURY_H = 876_600
@@ -56,6 +58,4 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "read_timeout_s": (1, 86_400),
             "max_body_mb": (0.001, 1_000_000),
         }
-        for name, (least, most) in within.items():
-            if not least <= getattr(self, name) <= most:  # NaN is in no range
-                raise ValueError(f"{name} must be from {least:,} to {most:,}")
+        check_ranges(self, within)

@@ -16,7 +16,7 @@ from typing import Any, Self
 import msgspec
 
 from sources.errors import ConfigurationError, KeyRefused
-from sources.exchange import Limits, Reply
+from sources.exchange import Reply
 from sources.http import Http
 from sources.journal import Journal
 from sources.leases import owned
@@ -130,16 +130,12 @@ class Runs:
         Opened first, it sets how much is in flight: a synchronous one stays there
         for minutes, and must not be in the way of the polls.
         """
-        settings = self._settings
-        limits = Limits(
-            max_body_bytes=int(settings.max_body_mb * 2**20),
-            requests_per_second=settings.requests_per_second,
-            in_flight=settings.concurrency + self._concurrency,
-            read_timeout_s=settings.read_timeout_s,
+        return connect(
+            self._settings,
+            self._settings.api_key,
+            beside=self._concurrency,
             attempts=1,
         )
-        key, url = settings.api_key, settings.base_url
-        return Http(url, key, limits=limits, allow_http=settings.allow_http)
 
     async def submit(self, batches: Sequence[Sequence[File]]) -> list[Sequence[File]]:
         """Start a run of each batch; return those that were never sent.
