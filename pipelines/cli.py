@@ -7,16 +7,14 @@ to import is imported inside the commands that need it.
 """
 
 import os
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Literal, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
+from pipelines.cli_store import check, query, reprice, tables
 from pipelines.cli_submit import submit
 from pipelines.cli_tracking import track, untrack
 from pipelines.options import (
@@ -26,17 +24,13 @@ from pipelines.options import (
     print_json,
     say,
     wait_option,
+    wait_s,
 )
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from pipelines.store import Home
 
 __all__ = ["main"]
-
-
-_FOR_EVER = float("inf")
 
 
 def main() -> None:
@@ -80,9 +74,8 @@ def cli() -> None:
     quiet_dlt()
 
 
-cli.add_command(submit)
-cli.add_command(track)
-cli.add_command(untrack)
+for command in (check, query, reprice, submit, tables, track, untrack):
+    cli.add_command(command)
 
 
 @cli.command()
@@ -171,13 +164,12 @@ def load(
         click.echo("\n".join(planned(chosen, found, window)))
         return 0
     with watched() as watch:
-        wait_s = _FOR_EVER if wait else 0
         report = run_load(
             chosen,
             found,
             window=window,
             watch=watch,
-            wait_s=wait_s,
+            wait_s=wait_s(wait=wait),
             max_wait_s=max_wait,
             schedule_s=schedule_s(),
         )
@@ -228,80 +220,24 @@ def status(home: str | None, *, everything: bool, as_json: bool) -> None:
 @home_option
 @wait_option
 @json_option
-def replay(home: str | None, *, wait: bool, as_json: bool) -> None:
+def replay(home: str | None, *, wait: bool, as_json: bool) -> int:
     """Rebuild every normalized table from the raw responses; asks no provider."""
     from pipelines.config import find_home
     from pipelines.replay import replay as run_replay
 
-    result = run_replay(find_home(home), wait_s=_FOR_EVER if wait else 0)
+    result = run_replay(find_home(home), wait_s=wait_s(wait=wait))
+    for problem in result.problems:
+        say(problem)
     if as_json:
         print_json(result)
-        return
+        return int(bool(result.problems))
     kept = f"; {result.kept} kept as they were, their bodies are pruned"
     click.echo(
         f"Rebuilt {result.executions} executions from {result.responses} responses"
         f"{kept if result.kept else ''}.",
         err=True,
     )
-
-
-@cli.command()
-@home_option
-@json_option
-def tables(home: str | None, *, as_json: bool) -> None:
-    """List tables and views with their comments and row counts."""
-    from pipelines.config import find_home
-    from pipelines.query import Result
-    from pipelines.query import tables as list_tables
-    from pipelines.terminal import as_table
-
-    found = list_tables(find_home(home))
-    if as_json:
-        print_json(found)
-        return
-    rows = [(info.name, info.rows, info.comment) for info in found]
-    _console().print(as_table(Result(["name", "rows", "what one row is"], rows)))
-
-
-@cli.command()
-@click.argument("sql")
-@home_option
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["table", "csv", "json", "parquet"]),
-    default="table",
-    show_default=True,
-    help="How to write the rows.",
-)
-def query(
-    sql: str, home: str | None, form: Literal["table", "csv", "json", "parquet"]
-) -> None:
-    """Run SQL on the store, read-only; "-" reads it from standard input."""
-    from pipelines.config import find_home
-    from pipelines.query import rows_of, written
-
-    text = sys.stdin.read() if sql == "-" else sql
-    if form == "parquet" and sys.stdout.isatty():
-        raise click.UsageError("Parquet is no text: send it to a file, > rows.parquet")
-    with _ctrl_c_at_once():
-        if form != "table":
-            rows = written(find_home(home), text, form)
-            sys.stdout.buffer.write(rows)
-            return
-        from pipelines.terminal import as_table
-
-        _console().print(as_table(rows_of(find_home(home), text)))
-
-
-@contextmanager
-def _ctrl_c_at_once() -> Iterator[None]:
-    """Let Ctrl-C end the process: DuckDB may not hear of it before a query ends."""
-    handler = signal.signal(signal.SIGINT, signal.SIG_DFL)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, handler)
+    return int(bool(result.problems))
 
 
 @cli.command()
@@ -323,12 +259,3 @@ def doctor(providers: tuple[str, ...], home: str | None, *, as_json: bool) -> in
         click.echo(f"{click.style(sign[0], sign[1])} {text}")
     faults = {finding.subject for finding in findings if not finding.is_ok}
     return 2 if CONFIGURATION in faults else 1 if faults else 0
-
-
-def _console() -> "Console":
-    from rich.console import Console
-
-    console = Console()
-    if not console.is_terminal:  # a pipe has no width: cut nothing
-        console = Console(width=10_000)
-    return console

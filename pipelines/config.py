@@ -6,10 +6,11 @@ import tomllib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 
+from pipelines.limits import Bounds, Budget
 from pipelines.store import Home
 from sources import part, providers
 from sources.errors import ConfigurationError
@@ -18,6 +19,8 @@ from sources.provider import settings_from
 __all__ = [
     "Account",
     "accounts",
+    "bounds",
+    "budgets",
     "find_home",
     "is_default_home",
     "quiet_dlt",
@@ -31,6 +34,7 @@ _SHARED = ("allow_http", "max_body_mb", "poll_interval_s")
 
 class _Section(msgspec.Struct, frozen=True):
     home: str | None = None
+    rules: str | None = None
 
 
 class _File(msgspec.Struct):
@@ -41,6 +45,10 @@ class _File(msgspec.Struct):
 
 class _Schedule(msgspec.Struct):
     schedule_s: Annotated[float, msgspec.Meta(gt=0)] | None = None
+
+
+class _Limits(msgspec.Struct):
+    budgets: tuple[Budget, ...] = ()
 
 
 class _Connections(msgspec.Struct):
@@ -83,7 +91,9 @@ def find_home(given: str | None) -> Home:
     Reads config.toml by itself: importing dlt would cost two seconds. Raises
     ``ConfigurationError`` where that file is none.
     """
-    return Home(Path(_said_home(given) or ".execledger").expanduser().resolve())
+    home = Path(_said_home(given) or ".execledger").expanduser().resolve()
+    rules = _said("EXECLEDGER__RULES") or _configured("rules")
+    return Home(home, Path(rules).expanduser().resolve() if rules else None)
 
 
 def is_default_home(given: str | None) -> bool:
@@ -92,24 +102,27 @@ def is_default_home(given: str | None) -> bool:
 
 
 def _said_home(given: str | None) -> str | None:
-    environment = ("EXECLEDGER_HOME", "EXECLEDGER__HOME")
-    said = [given, *map(os.environ.get, environment)]
-    return next(filter(None, said), None) or _configured_home()
+    return given or _said("EXECLEDGER_HOME", "EXECLEDGER__HOME") or _configured("home")
 
 
-def _configured_home() -> str | None:
-    """Return the home of config.toml; where relative, it is beside ``.dlt``."""
+def _said(*variables: str) -> str | None:
+    """Return the first of these environment variables that is set."""
+    return next(filter(None, map(os.environ.get, variables)), None)
+
+
+def _configured(name: Literal["home", "rules"]) -> str | None:
+    """Return a folder that config.toml names; where relative, it is beside ``.dlt``."""
     for folder in (Path.cwd(), Path.home()):
         file = folder / ".dlt" / "config.toml"
         if not file.is_file():
             continue
         try:
             table = tomllib.loads(file.read_text(encoding="utf-8"))
-            home = msgspec.convert(table, _File).execledger.home
+            section = msgspec.convert(table, _File).execledger
         except (ValueError, msgspec.ValidationError, OSError) as error:
             raise ConfigurationError(f"{file}: {error}") from None
-        if home:
-            return str(folder / Path(home).expanduser())
+        if found := getattr(section, name):
+            return str(folder / Path(found).expanduser())
     return None
 
 
@@ -146,6 +159,29 @@ def schedule_s() -> float | None:
         given: object = dlt.config.get("execledger.schedule_s")
     raw: dict[str, object] = {"schedule_s": given}
     return settings_from(_Schedule, raw, "execledger").schedule_s
+
+
+def bounds() -> Bounds:
+    """Return what the checks are given, by ``[execledger.checks]``."""
+    section = "execledger.checks"
+    with _dlt_in_words():
+        import dlt
+
+        raw: dict[str, object] = {
+            name: dlt.config.get(f"{section}.{name}")
+            for name in Bounds.__struct_fields__
+        }
+    return settings_from(Bounds, raw, section)
+
+
+def budgets() -> tuple[Budget, ...]:
+    """Return the budgets: ``[[execledger.budgets]]``, or JSON in the environment."""
+    with _dlt_in_words():
+        import dlt
+
+        given: object = dlt.config.get("execledger.budgets")
+    raw: dict[str, object] = {"budgets": given}
+    return settings_from(_Limits, raw, "execledger").budgets
 
 
 def without_key(found: Sequence[Account]) -> list[str]:

@@ -177,21 +177,19 @@ _SECTIONS = {
         from marts.slowest_executions
         order by duration_ms desc, execution_key limit 5
     """,
-    "Why executions failed": """
-        select e.provider, f.level, left(f.message, 70) as error, count(*) as times
-        from execledger.errors f
-        inner join execledger.executions e on f.execution_key = e.execution_key
-        where e.result_state = 'captured'
-        group by e.provider, f.level, f.message
-        order by times desc, e.provider, f.level, error limit 12
+    "Why executions failed, and who must act": """
+        select provider, category, left(reason, 60) as reason, errors,
+            replace(who_acts, '_', ' ') as 'who acts'
+        from marts.failure_reasons
+        where category not in ('expired', 'acknowledged')
+        order by errors desc, provider, reason limit 12
     """,
-    "Tokens by model": """
+    "Tokens and cost by model": """
         select provider, coalesce(model, '(not said)') as model, model_basis as basis,
-            cast(sum(input_tokens) as bigint) as input,
-            cast(sum(output_tokens) as bigint) as output,
-            sum(provided_cost_usd) as 'cost as provided (USD)'
-        from execledger.token_usage where is_counted
-        group by provider, model, model_basis order by input desc
+            input_tokens as input, output_tokens as output,
+            round(provided_cost_usd, 6) as 'provided (USD)',
+            round(estimated_cost_usd, 6) as 'estimated (USD)'
+        from marts.model_usage order by input desc
     """,
     "Results that could not be had, and why": """
         select e.provider, e.execution_id as execution,
@@ -250,7 +248,8 @@ def _next_steps(home: Home) -> str:
     return f"""
 The store is {home.published}. Try next:
   execledger tables {where}
-  execledger query {where} "from marts.answer_sources limit 5"
-  execledger query {where} --format csv "from marts.slowest_executions limit 5"
+  execledger query {where} "from marts.daily_usage order by day desc limit 5"
+  execledger query {where} --format csv "from marts.grounding_domains"
+  execledger check {where}
   execledger init        then fill in a real key, and: execledger load
 """

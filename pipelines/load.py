@@ -10,6 +10,7 @@ import duckdb
 from pipelines.collect import Watch, collect_all
 from pipelines.config import Account, quiet_dlt
 from pipelines.outlook import outlook
+from pipelines.pricing import price_new_models
 from pipelines.runs import (
     AccountReport,
     Report,
@@ -19,7 +20,7 @@ from pipelines.runs import (
     unfinished,
 )
 from pipelines.store import Home, WorkCopy, locked, read_only, work_copy
-from pipelines.views import comment_tables, create_views
+from pipelines.views import comment_tables, make_views
 from sources import part
 from sources.errors import ExecledgerError, LoadCheckFailed, StoreError
 from sources.journal import Journal
@@ -31,6 +32,7 @@ __all__ = [
     "INTERRUPTED",
     "drain",
     "finish",
+    "give_meaning",
     "load",
     "planned",
     "select_from",
@@ -94,7 +96,8 @@ def load(
             took=now - started,
             now=now,
         )
-        report = summed(home, started, reports, ahead)
+        problems = give_meaning(work.con, home)
+        report = summed(home, started, reports, ahead, problems)
         insert_run(work.con, load_run(report, due))
         finish(work)
         for each in loads:
@@ -189,11 +192,25 @@ def _cause(failed: BaseException) -> BaseException:
     )
 
 
+def give_meaning(con: duckdb.DuckDBPyConnection, home: Home) -> list[str]:
+    """Price models that are new, and make the views; return in words what could not be.
+
+    The facts are loaded all the same, and prices and views are then as they were: a
+    slip in a file of rules keeps no result from the store.
+    """
+    problems = []
+    for step in (price_new_models, make_views):
+        try:
+            step(con, home)
+        except ExecledgerError as error:
+            problems.append(f"{error} The facts are loaded, the views as they were.")
+    return problems
+
+
 def finish(work: WorkCopy) -> None:
-    """Check what was loaded, write comments and views, and publish."""
+    """Check what was loaded, write the comments on the tables, and publish."""
     _check(work.con)
     comment_tables(work.con)
-    create_views(work.con)
     work.publish()
 
 

@@ -1,18 +1,24 @@
 """Options and answers that the commands share."""
 
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 __all__ = [
     "Time",
     "api_option",
     "connection_option",
+    "console",
     "home_option",
     "json_option",
     "print_json",
     "say",
     "wait_option",
+    "wait_s",
 ]
 
 home_option = click.option(
@@ -54,6 +60,19 @@ class Time(click.ParamType[datetime]):
             return timestamp(f"{value}T00:00" if is_date else value)
         except MisfitError:
             self.fail(f"{value!r} is no date or time, such as 2026-01-31", param, ctx)
+
+
+def wait_s(*, wait: bool) -> float:
+    """Return how many seconds to wait for the lock: none, or for ever."""
+    return float("inf") if wait else 0
+
+
+def console() -> "Console":
+    """Return where tables are printed; a pipe has no width: cut nothing there."""
+    from rich.console import Console
+
+    terminal = Console()
+    return terminal if terminal.is_terminal else Console(width=10_000)
 
 
 def say(text: str) -> None:

@@ -14,12 +14,13 @@ from sources.records import LOST
 from sources.seen import Select
 from sources.submits import Submit
 from sources.tracking import trackable
-from sources.watchlist import watching
+from sources.watchlist import Watching, watching
 
 __all__ = [
     "LostResult",
     "Outlook",
     "duration",
+    "expiring",
     "interval_of",
     "lost_results",
     "next_step",
@@ -72,23 +73,24 @@ def outlook(
 ) -> Outlook:
     """Return what the load of these responses lost, and what comes next."""
     interval_s = interval_of(select, schedule_s, now)
-    still = [
-        one.entry.watched.expires_at
-        for one in watching(journal)
-        if not one.entry.is_final
-    ]
     return Outlook(
         lost=_lost_by(select, response_ids),
-        watched=len(still),
+        watched=len(_still(journal)),
         interval_s=interval_s,
-        expiring=None if interval_s is None else _between(still, now, interval_s),
+        expiring=None if interval_s is None else expiring(journal, interval_s, now),
         safe_interval_s=_safe_interval_s(accounts, select, took),
     )
 
 
-def _between(times: Sequence[datetime | None], now: datetime, interval_s: float) -> int:
+def expiring(journal: Journal, interval_s: float, now: datetime) -> int:
+    """Return how many watched results expire within so many seconds from now."""
     until = now + timedelta(seconds=interval_s)
+    times = [one.entry.watched.expires_at for one in _still(journal)]
     return sum(at is not None and now <= at < until for at in times)
+
+
+def _still(journal: Journal) -> list[Watching]:
+    return [one for one in watching(journal) if not one.entry.is_final]
 
 
 def interval_of(

@@ -4,6 +4,7 @@ import csv
 import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from decimal import Decimal
 from itertools import chain, count
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -149,6 +150,8 @@ def as_text(value: object) -> str:
         return "true" if value else "false"
     if isinstance(value, bytes):
         return value.hex()
+    if isinstance(value, Decimal):
+        return f"{value:f}"
     if isinstance(value, dict | list | tuple):
         return _ENCODER.encode(_plain(value)).decode()
     iso = getattr(value, "isoformat", None)

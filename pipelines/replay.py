@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import duckdb
 import msgspec
 
-from pipelines.load import drain, finish, select_from
+from pipelines.load import drain, finish, give_meaning, select_from
 from pipelines.runs import insert_run
 from pipelines.store import Home, WorkCopy, locked, work_copy
 from sources import part, providers
@@ -37,12 +37,16 @@ _FIRST_SEEN = {
 
 
 class Replayed(msgspec.Struct, kw_only=True):
-    """What a replay came to: executions rebuilt, and kept as they were."""
+    """What a replay came to: executions rebuilt, and kept as they were.
+
+    ``problems`` are those with prices and views; the tables are rebuilt all the same.
+    """
 
     home: str
     responses: int
     executions: int
     kept: int
+    problems: list[str]
 
 
 def replay(home: Home, *, wait_s: float = 0) -> Replayed:
@@ -61,8 +65,9 @@ def replay(home: Home, *, wait_s: float = 0) -> Replayed:
             command="replay",
             started_at=started,
             ended_at=datetime.now(UTC),
-            outcome="ok",
+            outcome="partial" if replayed.problems else "ok",
             counts=encode({"executions": replayed.executions, "kept": replayed.kept}),
+            error="\n".join(replayed.problems) or None,
         )
         insert_run(work.con, run)
         finish(work)
@@ -85,6 +90,7 @@ def _rebuild(home: Home, work: WorkCopy) -> Replayed:
         responses=_count(work.con, f"raw_responses where {_readable()}"),
         executions=_count(work.con, "executions") - count,
         kept=count,
+        problems=give_meaning(work.con, home),
     )
 
 

@@ -40,7 +40,7 @@ class AccountReport(msgspec.Struct, kw_only=True):
 
 
 class Report(msgspec.Struct, kw_only=True):
-    """What one load came to."""
+    """What one load came to; ``problems`` are those with prices and views."""
 
     home: str
     run_id: str
@@ -49,13 +49,18 @@ class Report(msgspec.Struct, kw_only=True):
     ended_at: datetime
     accounts: list[AccountReport]
     outlook: Outlook
+    problems: list[str] = []
 
 
 def summed(
-    home: Home, started: datetime, accounts: list[AccountReport], ahead: Outlook
+    home: Home,
+    started: datetime,
+    accounts: list[AccountReport],
+    ahead: Outlook,
+    problems: list[str],
 ) -> Report:
     """Return what a load came to that began at ``started`` and ends now."""
-    has_failed = any(account.errors for account in accounts)
+    has_failed = bool(problems) or any(account.errors for account in accounts)
     return Report(
         home=str(home.path),
         run_id=uuid7(started),
@@ -64,6 +69,7 @@ def summed(
         ended_at=datetime.now(UTC),
         accounts=accounts,
         outlook=ahead,
+        problems=problems,
     )
 
 
@@ -73,7 +79,12 @@ def load_run(report: Report, due: Due) -> Run:
     still = {**due, **{one.account: one.unfinished for one in accounts}}
     counts = {
         "accounts": {
-            one.account: {**one.read, "new": one.new, "changed": one.changed}
+            one.account: {
+                **one.read,
+                "new": one.new,
+                "changed": one.changed,
+                "errors": len(one.errors),
+            }
             for one in accounts
         },
         "unfinished": {name: scopes for name, scopes in still.items() if scopes},
@@ -81,6 +92,7 @@ def load_run(report: Report, due: Due) -> Run:
         "safe_interval_s": report.outlook.safe_interval_s,
     }
     errors = [f"{one.account}: {error}" for one in accounts for error in one.errors]
+    errors += report.problems
     return Run(
         run_id=report.run_id,
         command="load",

@@ -55,9 +55,14 @@ _Version = tuple[tuple[str, int, int, int], ...]
 
 @dataclass(frozen=True)
 class Home:
-    """The folder that holds everything that execledger keeps."""
+    """The folder that holds everything that execledger keeps.
+
+    ``own_rules`` is the folder of the user's own rules and prices, where that is
+    another than ``rules`` in the home.
+    """
 
     path: Path
+    own_rules: Path | None = None
 
     @property
     def published(self) -> Path:
@@ -78,6 +83,11 @@ class Home:
     def reports(self) -> Path:
         """The folder of reports."""
         return self.path / "reports"
+
+    @property
+    def rules(self) -> Path:
+        """The folder of the user's own rules and prices; need not be there."""
+        return self.own_rules or self.path / "rules"
 
     @property
     def lock_file(self) -> Path:

@@ -68,6 +68,24 @@ _HEAD = """\
 # Seconds between two loads, as your scheduler makes them: a load then warns of
 # results that expire before the next one
 # schedule_s = 300
+# The folder of your own failure_rules.csv and prices.csv (else "rules" in the home)
+# rules = "./rules"
+
+# What "execledger check" allows: hours since the last load without an error, and the
+# share of failures of unknown category
+# [execledger.checks]
+# max_lag_hours = 24.0
+# max_unknown_share = 0.2
+
+# Budgets, each in a section like this one. What is measured: cost_usd, tokens,
+# failure_rate (from 0 to 1) or lag_hours; per day or month; of a provider, a workflow
+# (by key or name) or a tag, or of all
+# [[execledger.budgets]]
+# measure = "cost_usd"
+# limit = 50.0
+# per = "month"
+# provider = "unstract"
+# tag = "team=sales"
 
 [runtime]
 dlthub_telemetry = false

@@ -62,6 +62,7 @@ def summary(report: Report) -> str:
     """Return what a load came to, in words."""
     lines = [line for account in report.accounts for line in _account(account)]
     seconds = (report.ended_at - report.started_at).total_seconds()
+    lines += [f"  ! {problem}" for problem in report.problems]
     lines += _ahead(report.outlook)
     lines.append(f"Loaded in {seconds:.1f} s into {report.home}")
     return "\n".join(lines)

@@ -421,9 +421,13 @@ class ModelPrice(Record, kw_only=True):
     TABLE: ClassVar[str] = "model_prices"
     KEY: ClassVar[Sequence[str]] = ("model_provider", "model", "valid_from")
 
-    model_provider: Annotated[str, "The model's vendor"]
-    model: Annotated[str, "The model"]
-    valid_from: Annotated[date, "First UTC day on which the price holds"]
+    model_provider: Annotated[
+        str, "The model's vendor, as usage names it; empty where it names none"
+    ]
+    model: Annotated[str, "The model, as usage names it"]
+    valid_from: Annotated[
+        date, "First UTC day on which the price holds; 1970-01-01 is always"
+    ]
     input_usd: Annotated[Decimal | None, "Per token read"] = None
     output_usd: Annotated[Decimal | None, "Per token written"] = None
     cached_input_usd: Annotated[Decimal | None, "Per token read from a cache"] = None
@@ -431,7 +435,9 @@ class ModelPrice(Record, kw_only=True):
     reasoning_usd: Annotated[Decimal | None, "Per token of reasoning"] = None
     embedding_usd: Annotated[Decimal | None, "Per token embedded"] = None
     price_version: Annotated[str | None, "Version of the list of prices"] = None
-    origin: Annotated[str | None, "Where the price comes from"] = None
+    origin: Annotated[
+        str | None, "genai-prices, own or unknown; with a discount, that too"
+    ] = None
 
 
 class Response(Ledger, kw_only=True):
@@ -509,7 +515,7 @@ class Run(Record, kw_only=True):
     provider: Annotated[str | None, "The provider, where the run was of one"] = None
     connection: Annotated[str | None, "The connection, where it was of one"] = None
     run_id: Annotated[str, "A UUIDv7: sorts by started_at"]
-    command: Annotated[str, "load or replay"]
+    command: Annotated[str, "load, replay, reprice or check"]
     started_at: Annotated[datetime, "When the run began"]
     ended_at: Annotated[datetime | None, "When it was about to publish"] = None
     outcome: Annotated[str, "ok or partial"]

@@ -9,6 +9,7 @@ from typing import Any, Self
 import duckdb
 
 from pipelines.load import select_from
+from pipelines.views import create_tables
 from sources.fold import Batch, fold
 from sources.observations import Normalizer
 from sources.records import TABLES, Mode, Record, Response
@@ -24,10 +25,7 @@ class PlainStore:
     def __init__(self, normalizer: Normalizer, provider: str = "torale") -> None:
         self.con = duckdb.connect()
         self.con.execute("set timezone = 'UTC'")
-        self.con.execute("create schema execledger")
-        for name, record in TABLES.items():
-            self.con.register("shape", to_arrow(record, []))
-            self.con.execute(f"create table execledger.{name} as from shape")
+        create_tables(self.con)
         self._normalizer = normalizer
         self.seen = Seen(select_from(self.con), provider, "default")
 

@@ -65,13 +65,17 @@ def _past(world: World, dialect: Dialect) -> list[list[Run]]:
 
 
 def _oddities(world: World, dialect: Dialect, runs: list[Run]) -> None:
-    """Add two runs at the same moment, and a success whose result says it failed."""
+    """Add two runs at the same moment, and a success whose result says it failed.
+
+    Whether the condition was met is no boolean there.
+    """
     now = world.now()
     tied, mistaken = runs[-9], runs[-14]
     _put(world, tied, tied.outcome(dialect, now - tied.started_at), label="forced")
     result = {"success": False, "answer": "", "error": "The search found nothing."}
     ended_at = mistaken.started_at + mistaken.took
-    _put(world, mistaken, {"result": result, "completed_at": ended_at})
+    odd = {"result": result, "completed_at": ended_at, "condition_met": "unsure"}
+    _put(world, mistaken, odd)
 
 
 def _going_on(world: World, dialect: Dialect, *last: Run) -> None:

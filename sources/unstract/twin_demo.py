@@ -38,6 +38,8 @@ ROLLUP: Mapping[str, object] = {
     "total_tokens": 2338,
     "cost_in_dollars": 0.0055432400001,
 }
+REQUIRED = ("invoice_number", "total", "title")
+"""Prompts whose answer a record must have."""
 RATE_LIMIT = "Error processing file '{}': Rate limit error. 429"
 NO_TEXT = "Error processing file '{}': No text could be extracted"
 
@@ -70,7 +72,8 @@ def _metadata(
     return {
         "context": {prompt: [f"... {text[:40]} ..."] for prompt in prompts},
         "required_fields": {
-            prompt: True if output[prompt] is not None else None for prompt in prompts
+            prompt: output[prompt] is not None if prompt in REQUIRED else None
+            for prompt in prompts
         },
         "line_numbers": {prompts[0]: [12]},
         "whisper_hash": "xxxx|yyyy",
@@ -154,7 +157,7 @@ def outcome(name: str, content: bytes) -> FileRun:
     return recorded(name, {"title": name, "size_bytes": len(content), "notes": None})
 
 
-def _invoice(number: int, total: float) -> FileRun:
+def _invoice(number: int, total: float | None) -> FileRun:
     name = f"INV-{number}"
     output = {
         "invoice_number": name,
@@ -163,7 +166,8 @@ def _invoice(number: int, total: float) -> FileRun:
         "line_items": [{"sku": "A", "qty": 2}, {"sku": "B", "qty": number % 7}],
         "notes": None,
     }
-    text = f"<<<\nInvoice {name}\nTOTAL {total:,.2f}\n<<<"
+    said = "(blotted)" if total is None else f"{total:,.2f}"
+    text = f"<<<\nInvoice {name}\nTOTAL {said}\n<<<"
     tokens = (1800 + number % 977, 150 + number % 89)
     return recorded(f"{name.lower()}.pdf", output, tokens=tokens, text=text)
 
@@ -200,7 +204,7 @@ def furnish(world: World) -> Scenes:
     ago(21, reviewed("handwritten.pdf"), _invoice(2042, 60.0))
     ago(15, FileRun(name="inv-2041-again.pdf", earlier=known.items[0]))
     limited = ago(12, _invoice(2050, 99.9))
-    proxied = ago(10, _invoice(2051, 12.0))
+    proxied = ago(10, _invoice(2051, None))
     _going_on(world)
     return Scenes(taken.execution_id, limited.execution_id, proxied.execution_id)
 

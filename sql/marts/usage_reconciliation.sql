@@ -29,7 +29,15 @@ sides as (
         sum(
             case when usage.source = 'platform' then usage.provided_cost_usd end
         ) as platform_cost_usd,
-        count(case when usage.source = 'platform' then 1 end) as platform_rows
+        count(case when usage.source = 'platform' then 1 end) as platform_rows,
+        count(
+            case
+                when
+                    usage.total_tokens is null
+                    and (usage.source = 'platform' or usage.is_counted)
+                    then 1
+            end
+        ) as unknown_rows
     from usage
     group by usage.execution_key
 )
@@ -47,7 +55,10 @@ select
     sides.result_tokens - sides.platform_tokens as difference,
     sides.result_cost_usd,
     sides.platform_cost_usd,
-    sides.result_tokens = sides.platform_tokens as is_reconciled
+    case
+        when sides.unknown_rows = 0
+            then sides.result_tokens = sides.platform_tokens
+    end as is_reconciled
 from sides
 inner join executions
     on sides.execution_key = executions.execution_key

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.config import quiet_dlt
+from pipelines.demo import run_demo
 from pipelines.store import Home
 from sources.http import Http
 from sources.loopback import serve
@@ -83,6 +84,15 @@ def two_loads(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def loaded(two_loads: Path, home: Home) -> Home:
     """Return a home after two loads of the small Torale."""
     shutil.copytree(two_loads, home.path)
+    return home
+
+
+@pytest.fixture(scope="session")
+def demo_home(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """Return the home of the demo, as it is after both loads; tests only read it."""
+    home = Home(tmp_path_factory.mktemp("demo") / "home")
+    quiet_dlt()
+    assert run_demo(home, lambda *_: None).differences == []
     return home
 
 

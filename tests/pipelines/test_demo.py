@@ -7,7 +7,10 @@ from typing import Any, ClassVar
 
 import pytest
 
+from pipelines.checks import run_checks
 from pipelines.demo import _next_steps, _verdict
+from pipelines.limits import Bounds
+from pipelines.query import opened, tables
 from pipelines.store import Home, locked
 from sources import part
 from sources.loopback import Obtained
@@ -20,8 +23,8 @@ SECTIONS = (
     "Executions by status",
     "The newest answer of each workflow, and what it rests on",
     "The slowest",
-    "Why executions failed",
-    "Tokens by model",
+    "Why executions failed, and who must act",
+    "Tokens and cost by model",
     "Results that could not be had, and why",
     "What changed between the two loads",
 )
@@ -41,6 +44,23 @@ class Small(ToraleTwin):
         for lie in self.LIES:
             lie(ledger)
         return ledger
+
+
+def test_the_demo_answers_what_people_ask(demo_home: Home) -> None:
+    """Law: after the demo each view has something to show, but for what has passed."""
+    answers = {info.name: info.rows for info in tables(demo_home)}
+
+    silent = {name for name, count in answers.items() if "marts." in name and not count}
+    # all results were fetched, and the demo has no platform key
+    assert silent == {"marts.expiring_results", "marts.usage_reconciliation"}
+
+
+def test_the_demo_passes_every_check(demo_home: Home) -> None:
+    """Law: a check that fails on sound data is wrong."""
+    with opened(demo_home) as con:
+        found = {one.name: one.outcome for one in run_checks(con, Bounds())}
+
+    assert set(found.values()) == {"passed"}
 
 
 @pytest.fixture

@@ -15,9 +15,9 @@ from pipelines.load import planned
 from pipelines.query import tables
 from pipelines.replay import _responses
 from pipelines.runs import Report
+from pipelines.sql_files import SQL
 from pipelines.status import status
 from pipelines.store import Home
-from pipelines.views import SQL
 from sources import part
 from sources.errors import LoadCheckFailed, StoreError
 from sources.journal import Journal
@@ -136,7 +136,8 @@ def test_the_views_are_there_with_their_comments(loaded: Home) -> None:
     """Law: each file of sql/marts is a view, its first comment the view's."""
     views = {info.name: info for info in tables(loaded) if "marts." in info.name}
 
-    assert {f"marts.{file.stem}" for file in (SQL / "marts").glob("*.sql")} == {*views}
+    files = {f"marts.{file.stem}" for file in (SQL / "marts").glob("*.sql")}
+    assert files | {"marts.failure_rules"} == {*views}
     assert views["marts.answer_sources"].comment.startswith("One row per web source")
     assert views["marts.answer_sources"].rows > 0
 
@@ -150,7 +151,7 @@ def test_a_load_leaves_the_store_and_an_empty_journal(home: Home, url: str) -> N
     assert modes == {"published.duckdb": 0o600, "load.lock": 0o600}
     assert stat.S_IMODE(home.path.stat().st_mode) == 0o700
     schemas = rows(home, "select schema_name from duckdb_schemas() where not internal")
-    assert {name for (name,) in schemas} == {"execledger", "marts"}
+    assert {name for (name,) in schemas} == {"execledger", "marts", "staging"}
     assert waiting(home) == 0
 
 
@@ -451,6 +452,36 @@ def test_a_response_that_does_not_reach_the_store_is_missed(
         load_into(home, account(url))
 
     assert not home.published.exists()
+
+
+def test_broken_rules_keep_no_fact_from_the_store(home: Home, url: str) -> None:
+    """Law: a slip in the user's rules or prices is told; the load is whole."""
+    load_into(home, account(url))
+    home.rules.mkdir()
+    for name in ("failure_rules.csv", "prices.csv"):
+        (home.rules / name).write_text("nonsense\n1\n", encoding="utf-8")
+    with duckdb.connect(str(home.published)) as con:
+        con.execute(
+            "insert into execledger.token_usage by name "
+            "select 'e' as execution_key, 'k' as usage_key, 'm' as model"
+        )
+
+    views = "select count(*) from duckdb_views() where schema_name = 'marts'"
+    before = one(home, views)
+
+    report = load_into(home, account(url))
+
+    assert before > 0
+    assert report.outcome == "partial"
+    prices, rules = report.problems
+    assert "prices.csv, line 2: " in prices
+    assert "failure_rules.csv, line 2: " in rules
+    assert "The facts are loaded, the views as they were." in rules
+    assert rows(home, "select outcome, error from execledger.runs order by 1")[1] == (
+        "partial",
+        f"{prices}\n{rules}",
+    )
+    assert one(home, views) == before
 
 
 @pytest.mark.usefixtures("one_more")

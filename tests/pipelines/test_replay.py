@@ -234,6 +234,18 @@ def test_a_replay_that_fails_leaves_the_store_as_it_was(
     assert not loaded.work.exists()
 
 
+def test_broken_rules_keep_no_replay_from_the_store(loaded: Home) -> None:
+    """Law: a slip in the user's rules is told, with exit 1; the tables are rebuilt."""
+    loaded.rules.mkdir()
+    (loaded.rules / "failure_rules.csv").write_text("nonsense\n1\n", encoding="utf-8")
+
+    ran = execledger("replay", "--home", str(loaded.path))
+
+    assert ran.code == 1
+    assert "failure_rules.csv, line 2: " in ran.err
+    assert "Rebuilt 12 executions" in ran.err
+
+
 def test_replay_needs_a_store(home: Home) -> None:
     """Law: without a store it says what to run, and makes nothing."""
     ran = execledger("replay", "--home", str(home.path))

@@ -20,6 +20,10 @@ OF_ALL = {
     "execledger.allow_http",
     "execledger.poll_interval_s",
     "execledger.schedule_s",
+    "execledger.rules",
+    "execledger.checks.max_lag_hours",
+    "execledger.checks.max_unknown_share",
+    "execledger.budgets",
 }
 OF_DLT = {"runtime.dlthub_telemetry", "runtime.log_level"}
 pytestmark = pytest.mark.usefixtures("here")

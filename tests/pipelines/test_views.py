@@ -5,9 +5,19 @@ from pathlib import Path
 
 import duckdb
 import pytest
+import sqlglot
+from sqlglot import exp
 
-from pipelines.views import create_views
+from pipelines.descriptions import descriptions
+from pipelines.sql_files import SQL, SqlFile, in_order, sql_files
+from pipelines.store import Home
+from pipelines.tables_page import page
+from pipelines.views import create_tables, create_views, make_views, views
 from sources.errors import StoreError
+
+NOWHERE = Home(Path("nowhere"))
+MARTS = sql_files(SQL / "marts", "marts")
+PAGE = Path(__file__).resolve().parent.parent.parent / "docs" / "tables.md"
 
 
 @pytest.fixture
@@ -19,62 +29,54 @@ def con() -> Iterator[duckdb.DuckDBPyConnection]:
         yield opened
 
 
-def views(folder: Path, **files: str) -> Path:
-    """Write a file for each view; return the folder."""
-    for name, sql in files.items():
-        (folder / f"{name}.sql").write_text(sql, encoding="utf-8")
-    return folder
+@pytest.fixture(scope="module")
+def made() -> Iterator[duckdb.DuckDBPyConnection]:
+    """Yield an empty store in memory with all its views."""
+    with duckdb.connect() as opened:
+        create_tables(opened)
+        make_views(opened, NOWHERE)
+        yield opened
+
+
+def marts(**files: str) -> list[SqlFile]:
+    """Return a view of ``marts`` for each."""
+    return [SqlFile("marts", name, sql) for name, sql in files.items()]
+
+
+def create(con: duckdb.DuckDBPyConnection, **files: str) -> None:
+    """Make these views, as a load does."""
+    create_views(con, in_order(marts(**files)))
+
+
+# --- order --------------------------------------------------------------------
 
 
 def test_a_view_may_read_views_that_come_later_by_name(
-    con: duckdb.DuckDBPyConnection, tmp_path: Path
+    con: duckdb.DuckDBPyConnection,
 ) -> None:
     """Law: the order is that of need; names, quotes and depth do not matter."""
-    folder = views(
-        tmp_path,
+    create(
+        con,
         a='with x as (select * from "marts"."b") select number + 1 as number from x',
         b="select (select max(number) from marts.c) as number",
         c="select number from execledger.numbers",
     )
 
-    create_views(con, folder)
-
     assert con.execute("select number from marts.a").fetchall() == [(2,)]
 
 
-def test_the_first_comment_is_the_views(
-    con: duckdb.DuckDBPyConnection, tmp_path: Path
+def test_a_view_of_one_schema_may_read_one_of_another(
+    con: duckdb.DuckDBPyConnection,
 ) -> None:
-    """Law: its lines are joined; a later comment is none of it; no comment is fine."""
-    folder = views(
-        tmp_path,
-        said="-- One row per number: the user's\n-- own.\n\n-- not this\nselect 1 as x",
-        silent="select 1 as x",
-    )
-
-    create_views(con, folder)
-
-    comments = con.execute(
-        "select view_name, comment from duckdb_views() where schema_name = 'marts' "
-        "order by all"
-    ).fetchall()
-    assert comments == [
-        ("said", "One row per number: the user's own."),
-        ("silent", ""),
+    """Law: staging and marts are ordered together; equal names do not mix."""
+    files = [
+        SqlFile("marts", "a", "select * from staging.a"),
+        SqlFile("staging", "a", "select 7 as number"),
     ]
 
+    create_views(con, in_order(files))
 
-def test_views_are_made_anew_with_each_load(
-    con: duckdb.DuckDBPyConnection, tmp_path: Path
-) -> None:
-    """Law: a changed file changes its view, and its comment."""
-    create_views(con, views(tmp_path, one="-- Old.\nselect 1 as x"))
-
-    create_views(con, views(tmp_path, one="-- New.\nselect 2 as x, 3 as y"))
-
-    assert con.execute("from marts.one").fetchall() == [(2, 3)]
-    comment = "select comment from duckdb_views() where view_name = 'one'"
-    assert con.execute(comment).fetchall() == [("New.",)]
+    assert con.execute("from marts.a").fetchall() == [(7,)]
 
 
 @pytest.mark.parametrize(
@@ -86,16 +88,161 @@ def test_views_are_made_anew_with_each_load(
                 "b": "select * from marts.c",
                 "c": "from marts.b",
             },
-            "in a circle: b -> c -> b",
+            r"in a circle: marts\.b -> marts\.c -> marts\.b",
         ),
-        ({"a": "from marts.a"}, "in a circle: a -> a"),
+        ({"a": "from marts.a"}, r"in a circle: marts\.a -> marts\.a"),
         ({"a": "select x from execledger.numbers"}, r"marts\.a fails: .*\"?x\"?"),
         ({"a": "select from ("}, r"marts\.a is no SQL"),
     ],
 )
 def test_a_view_that_cannot_be_is_named(
-    con: duckdb.DuckDBPyConnection, tmp_path: Path, files: dict[str, str], message: str
+    con: duckdb.DuckDBPyConnection, files: dict[str, str], message: str
 ) -> None:
     """Law: a circle, a fault and broken SQL name the view."""
     with pytest.raises(StoreError, match=message):
-        create_views(con, views(tmp_path, **files))
+        create(con, **files)
+
+
+# --- all or none --------------------------------------------------------------
+
+
+def test_views_are_made_anew_with_each_load(con: duckdb.DuckDBPyConnection) -> None:
+    """Law: a changed file changes its view and comment; one that is gone, goes."""
+    create(con, one="-- Old.\nselect 1 as x", gone="select 1 as x")
+
+    create(con, one="-- New.\nselect 2 as x, 3 as y")
+
+    shown = "select view_name, comment from duckdb_views() where schema_name = 'marts'"
+    assert con.execute("from marts.one").fetchall() == [(2, 3)]
+    assert con.execute(shown).fetchall() == [("one", "New.")]
+
+
+def test_the_last_good_views_stay_when_one_fails(
+    con: duckdb.DuckDBPyConnection,
+) -> None:
+    """Law: of the new views all come, or none; the old ones keep their comments."""
+    create(con, a="-- Old.\nselect 1 as x")
+
+    with pytest.raises(StoreError, match=r"marts\.b fails"):
+        create(con, a="-- New.\nselect 2 as x", b="select nothing from marts.a")
+
+    shown = "select view_name, comment from duckdb_views() where schema_name = 'marts'"
+    assert con.execute("from marts.a").fetchall() == [(1,)]
+    assert con.execute(shown).fetchall() == [("a", "Old.")]
+
+
+# --- comments -----------------------------------------------------------------
+
+
+def test_the_first_comment_is_the_views(con: duckdb.DuckDBPyConnection) -> None:
+    """Law: its lines are joined; a later comment is none of it; no comment is fine."""
+    create(
+        con,
+        said="-- One row per number: the user's\n-- own.\n\n-- not this\nselect 1 as x",
+        silent="select 1 as x",
+    )
+
+    comments = con.execute(
+        "select view_name, comment from duckdb_views() where schema_name = 'marts' "
+        "order by all"
+    ).fetchall()
+    assert comments == [
+        ("said", "One row per number: the user's own."),
+        ("silent", ""),
+    ]
+
+
+def test_every_view_and_column_is_described(made: duckdb.DuckDBPyConnection) -> None:
+    """Law: whoever opens the store in a tool reads what each thing means."""
+    silent = made.execute(
+        "select schema_name || '.' || view_name from duckdb_views() "
+        "where schema_name in ('marts', 'staging') and coalesce(comment, '') = '' "
+        "union all "
+        "select schema_name || '.' || table_name || '.' || column_name "
+        "from duckdb_columns() where schema_name in ('marts', 'staging') "
+        "and coalesce(comment, '') = ''"
+    ).fetchall()
+
+    assert silent == []
+
+
+def test_nothing_is_described_that_is_not_there(
+    made: duckdb.DuckDBPyConnection,
+) -> None:
+    """Law: columns.toml has no line that no column needs."""
+    rows = made.execute(
+        "select table_name, column_name from duckdb_columns() "
+        "where schema_name in ('marts', 'staging')"
+    ).fetchall()
+    said = descriptions()
+
+    own = {(view, name) for view, names in said.items() for name in names}
+    shared = {("shared", name) for view, name in rows if (view, name) not in own}
+    assert own - {*rows, *shared} == set()
+
+
+def test_the_page_of_tables_is_current() -> None:
+    """Law: docs/tables.md says what the store says.
+
+    Make it anew with ``uv run python -m pipelines.tables_page > docs/tables.md``.
+    """
+    assert PAGE.read_text("utf-8") == page()
+
+
+# --- the portable subset --------------------------------------------------------
+
+
+NOT_PORTABLE = (
+    exp.Median,
+    exp.PercentileCont,
+    exp.PercentileDisc,
+    exp.Quantile,
+    exp.ArgMax,
+    exp.ArgMin,
+    exp.AnyValue,
+    exp.JSONExtract,
+    exp.JSONExtractScalar,
+    exp.ParseJSON,
+    exp.Lambda,
+    exp.Unnest,
+    exp.TryCast,
+    exp.Qualify,
+)
+
+
+@pytest.mark.parametrize("file", MARTS, ids=lambda file: file.name)
+@pytest.mark.parametrize("dialect", ["postgres", "spark"])
+def test_a_mart_can_be_said_to_other_engines(file: SqlFile, dialect: str) -> None:
+    """Law: the same file runs elsewhere: what only DuckDB can say is in staging."""
+    tree = sqlglot.parse_one(file.sql, dialect="duckdb")
+
+    assert [*tree.find_all(*NOT_PORTABLE)] == []
+    assert [one for one in tree.find_all(exp.Group) if one.args.get("all")] == []
+    frames = [spec.args.get("kind") for spec in tree.find_all(exp.WindowSpec)]
+    assert "RANGE" not in frames
+    assert tree.sql(dialect=dialect, unsupported_level=sqlglot.ErrorLevel.RAISE)
+
+
+@pytest.mark.parametrize("file", MARTS, ids=lambda file: file.name)
+def test_a_mart_qualifies_each_table_and_no_cte(file: SqlFile) -> None:
+    """Law: tables are qualified; what is not is a common table expression."""
+    tree = sqlglot.parse_one(file.sql, dialect="duckdb")
+
+    ctes = {cte.alias for cte in tree.find_all(exp.CTE)}
+    tables = [*tree.find_all(exp.Table)]
+    assert {table.name for table in tables if not table.db} <= ctes
+    assert {table.db for table in tables if table.db} <= {
+        "execledger",
+        "marts",
+        "staging",
+    }
+
+
+def test_the_views_are_those_of_the_folder_and_the_rules() -> None:
+    """Law: a file is a view of its name, and no other is there but the rules."""
+    made = {view.qualified for view in views(NOWHERE)}
+
+    assert {f"marts.{file.name}" for file in MARTS} <= made
+    assert {name for name in made if name.startswith("marts.")} - {
+        f"marts.{file.name}" for file in MARTS
+    } == {"marts.failure_rules"}

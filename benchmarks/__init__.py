@@ -1,0 +1,1 @@
+"""What the project's own work costs, measured; ``python -m benchmarks`` runs it."""

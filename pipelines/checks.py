@@ -1,0 +1,220 @@
+"""The checks of ``sql/checks`` and the budgets of the configuration, and their table.
+
+A check is a select that finds what must not be: each row is a failure. Its bounds
+stand in it as ``$name``.
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+import duckdb
+import msgspec
+
+from pipelines.budgets import parameters, spent
+from pipelines.limits import Bounds, Budget
+from pipelines.load import select_from
+from pipelines.outlook import expiring, interval_of
+from pipelines.query import Result, as_text
+from pipelines.runs import insert_run
+from pipelines.sql_files import SQL, SqlFile, sql_files
+from pipelines.store import Home, locked, work_copy
+from sources.errors import StoreError
+from sources.journal import Journal, uuid7
+from sources.json_text import encode
+from sources.records import CheckResult, Run
+from sources.tables import to_arrow
+
+__all__ = ["Check", "Checked", "check", "checks", "run_budgets", "run_checks", "told"]
+
+_EXAMPLES = 5
+_LOST = "no_result_was_lost"
+"""The check that is a signal of its own."""
+
+
+class Check(msgspec.Struct, kw_only=True):
+    """What one check or budget came to.
+
+    ``rows`` counts what must not be, ``examples`` shows some of it, a column's name →
+    its value as text. Of a budget, ``said`` is the value beside the limit.
+    """
+
+    name: str
+    what: str
+    outcome: Literal["passed", "failed", "error"]
+    rows: int
+    examples: list[dict[str, str]] = []
+    said: str | None = None
+    error: str | None = None
+    provider: str | None = None
+    started_at: datetime
+    ended_at: datetime
+
+
+class Checked(msgspec.Struct, kw_only=True):
+    """What all checks came to; ``expiring`` as in the outlook of a load."""
+
+    home: str
+    run_id: str
+    outcome: Literal["ok", "partial"]
+    lost: int
+    expiring: int | None
+    checks: list[Check]
+
+    @property
+    def is_alarming(self) -> bool:
+        """Tell whether a result was lost, or will be before the next load."""
+        return bool(self.lost or self.expiring)
+
+
+def check(
+    home: Home,
+    *,
+    bounds: Bounds,
+    budgets: Sequence[Budget] = (),
+    schedule_s: float | None = None,
+    wait_s: float = 0,
+) -> Checked:
+    """Run all checks and budgets, and write what they came to to ``check_results``.
+
+    Raises ``StoreError`` where there is no store, or it could not be written.
+    """
+    if not home.published.exists():
+        raise StoreError(f'{home.published} is not there: run "execledger load" first.')
+    started = datetime.now(UTC)
+    with locked(home, wait_s=wait_s), work_copy(home) as work:
+        found = [*run_checks(work.con, bounds), *run_budgets(work.con, budgets)]
+        checked = Checked(
+            home=str(home.path),
+            run_id=uuid7(started),
+            outcome="ok"
+            if all(one.outcome == "passed" for one in found)
+            else "partial",
+            lost=sum(one.rows for one in found if one.name == _LOST),
+            expiring=_expiring(home, work.con, schedule_s),
+            checks=found,
+        )
+        _write(work.con, checked, started)
+        work.publish()
+    return checked
+
+
+def checks() -> list[SqlFile]:
+    """Return the checks by name: their selects, and what each says."""
+    return sql_files(SQL / "checks", "checks")
+
+
+def run_checks(con: duckdb.DuckDBPyConnection, bounds: Bounds) -> Iterator[Check]:
+    """Yield what each check of an open store that can be written came to."""
+    for file in checks():
+        started = datetime.now(UTC)
+        rows, examples, error = 0, list[dict[str, str]](), None
+        try:
+            rows, examples = _failing(con, file, bounds)
+        except duckdb.Error as fault:
+            error = str(fault)
+        yield Check(
+            name=file.name,
+            what=file.comment,
+            outcome="error" if error else "failed" if rows else "passed",
+            rows=rows,
+            examples=examples,
+            error=error,
+            started_at=started,
+            ended_at=datetime.now(UTC),
+        )
+
+
+def _failing(
+    con: duckdb.DuckDBPyConnection, file: SqlFile, bounds: Bounds
+) -> tuple[int, list[dict[str, str]]]:
+    """Return how many rows a check finds, and some of them as text."""
+    given = parameters(file, msgspec.structs.asdict(bounds))
+    con.execute(f"create or replace temp table failing as {file.sql}", given)
+    ((count,),) = con.execute("select count(*) from failing").fetchall()
+    cursor = con.execute(f"from failing order by all limit {_EXAMPLES}")
+    names = [column[0] for column in cursor.description or ()]
+    rows = [tuple(map(as_text, row)) for row in cursor.fetchall()]
+    con.execute("drop table failing")
+    return int(count), [dict(zip(names, row, strict=True)) for row in rows]
+
+
+def run_budgets(
+    con: duckdb.DuckDBPyConnection, budgets: Sequence[Budget]
+) -> Iterator[Check]:
+    """Yield what came of each budget."""
+    for found in spent(con, budgets):
+        now = datetime.now(UTC)
+        yield Check(
+            name=f"budget: {found.budget.name}",
+            what="What is spent stays within the budget.",
+            outcome="failed" if found.is_exceeded else "passed",
+            rows=int(found.is_exceeded),
+            said=found.said,
+            provider=found.budget.provider,
+            started_at=now,
+            ended_at=now,
+        )
+
+
+def _expiring(
+    home: Home, con: duckdb.DuckDBPyConnection, schedule_s: float | None
+) -> int | None:
+    """Return how many watched results expire before the next load, if that is known."""
+    now = datetime.now(UTC)
+    interval_s = interval_of(select_from(con), schedule_s, now)
+    if interval_s is None or not home.journal.exists():
+        return None
+    with Journal(home.journal) as journal:
+        return expiring(journal, interval_s, now)
+
+
+def _write(con: duckdb.DuckDBPyConnection, checked: Checked, started: datetime) -> None:
+    rows = [
+        CheckResult(
+            run_id=checked.run_id,
+            check_name=one.name,
+            provider=one.provider,
+            started_at=one.started_at,
+            ended_at=one.ended_at,
+            outcome=one.outcome,
+            counts=encode(
+                {"rows": one.rows, "examples": one.examples, "said": one.said}
+            ),
+            error=one.error,
+        )
+        for one in checked.checks
+    ]
+    con.register("results", to_arrow(CheckResult, rows))
+    con.execute("insert into execledger.check_results by name from results")
+    con.unregister("results")
+    by_outcome = {
+        outcome: sum(one.outcome == outcome for one in checked.checks)
+        for outcome in ("passed", "failed", "error")
+    }
+    run = Run(
+        run_id=checked.run_id,
+        command="check",
+        started_at=started,
+        ended_at=datetime.now(UTC),
+        outcome=checked.outcome,
+        counts=encode(by_outcome),
+    )
+    insert_run(con, run)
+
+
+def told(checked: Checked) -> Result:
+    """Return the outcomes as rows for a terminal: what failed comes first."""
+    order = {"error": 0, "failed": 1, "passed": 2}
+    shown = sorted(checked.checks, key=lambda one: order[one.outcome])
+    return Result(
+        ["check", "outcome", "rows", "what was found"],
+        [(one.name, one.outcome, one.rows, _found(one)) for one in shown],
+    )
+
+
+def _found(one: Check) -> str:
+    if one.error or one.said:
+        return one.error or one.said or ""
+    first: dict[str, Any] = one.examples[0] if one.examples else {}
+    return ", ".join(f"{name} {value}" for name, value in first.items() if value)

@@ -1,0 +1,29 @@
+-- One row: money spent: USD from a day on, and how many usages count for
+-- nothing in it.
+with costs as (
+    select * from marts.token_costs
+),
+
+tagged as (
+    select distinct execution_key
+    from execledger.execution_tags
+    where
+        tag = $tag
+        and ($tag_value is null or tag_value = $tag_value)
+)
+
+select
+    coalesce(sum(costs.cost_usd), 0) as value,
+    count(*) - count(costs.cost_usd) as not_known
+from costs
+left join tagged
+    on costs.execution_key = tagged.execution_key
+where
+    costs.day >= $since
+    and ($provider is null or costs.provider = $provider)
+    and (
+        $workflow is null
+        or costs.workflow_key = $workflow
+        or costs.workflow_name = $workflow
+    )
+    and ($tag is null or tagged.execution_key is not null)
