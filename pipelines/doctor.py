@@ -8,9 +8,13 @@ from pathlib import Path
 import msgspec
 
 from pipelines.collect import masked, named
-from pipelines.config import Account, accounts
+from pipelines.config import Account, accounts, bounds, budgets
 from pipelines.load import waiting
+from pipelines.prices import OwnPrice
+from pipelines.pricing import FILE as PRICES
 from pipelines.query import opened
+from pipelines.rules import FILE as RULES
+from pipelines.rules import FailureRule, own_rows
 from pipelines.store import Home
 from sources import part
 from sources.errors import ExecledgerError
@@ -65,6 +69,9 @@ def _files(home: Home) -> Iterator[Finding]:
     if _SECRETS.exists() and _SECRETS.stat().st_mode & _OTHERS:
         mend = f"others can read it: chmod 600 {_SECRETS}"
         yield _fault(str(_SECRETS), mend)
+    if home.rules.exists() or home.own_rules:
+        yield _tried("rules", lambda: _own(home))
+    yield from _limits()
     if home.journal.exists():
         yield _tried("journal", lambda: _waiting(home))
     if home.published.exists():
@@ -72,6 +79,23 @@ def _files(home: Home) -> Iterator[Finding]:
     else:
         path = home.published
         yield _well("store", f'{path} comes with the first "execledger load"')
+
+
+def _own(home: Home) -> str:
+    rules = own_rows(home, RULES, FailureRule)
+    prices = own_rows(home, PRICES, OwnPrice)
+    return f"{home.rules}, {len(rules):,} rules and {len(prices):,} prices of your own"
+
+
+def _limits() -> Iterator[Finding]:
+    try:
+        bounds()
+        found = budgets()
+    except ExecledgerError as error:
+        yield _fault(CONFIGURATION, str(error))
+        return
+    if found:
+        yield _well("budgets", f'{len(found):,}, looked at by "execledger check"')
 
 
 def _tried(subject: str, look: Callable[[], str]) -> Finding:

@@ -58,6 +58,39 @@ def test_all_well_is_said_line_by_line_and_consumes_nothing(
 
 
 @pytest.mark.usefixtures("url")
+def test_own_rules_prices_and_budgets_are_looked_at(
+    loaded: Home, configure: Configure
+) -> None:
+    """Law: what is configured for views and checks is counted."""
+    configure(config="[[execledger.budgets]]\nmeasure = 'tokens'\nlimit = 5\n")
+    loaded.rules.mkdir()
+    (loaded.rules / "prices.csv").write_text("discount_percent\n5\n", "utf-8")
+
+    ran = doctor(loaded)
+
+    assert ran.code == 0
+    assert f"ok   rules: {loaded.rules}, 0 rules and 1 prices of your own" in ran.out
+    assert 'ok   budgets: 1, looked at by "execledger check"' in ran.out
+
+
+@pytest.mark.usefixtures("url")
+def test_a_slip_in_rules_and_budgets_is_told(
+    loaded: Home, configure: Configure
+) -> None:
+    """Law: what would make a load partial, or a check impossible, is a fault here."""
+    configure(config="[[execledger.budgets]]\nmeasure = 'love'\nlimit = 5\n")
+    loaded.rules.mkdir()
+    (loaded.rules / "failure_rules.csv").write_text("love\n5\n", "utf-8")
+
+    ran = doctor(loaded)
+
+    assert ran.code == 2
+    assert "FAIL rules: " in ran.out
+    assert "failure_rules.csv, line 2: " in ran.out
+    assert "FAIL configuration: [execledger]: Invalid enum value 'love'" in ran.out
+
+
+@pytest.mark.usefixtures("url")
 def test_a_new_home_is_no_fault(home: Home) -> None:
     """Law: before the first load there is nothing to mend, and nothing is made."""
     ran = doctor(home)

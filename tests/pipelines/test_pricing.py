@@ -11,14 +11,8 @@ from genai_prices.data_snapshot import get_snapshot
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.pricing import (
-    ALWAYS,
-    OwnPrice,
-    Used,
-    price_new_models,
-    prices_of,
-    reprice,
-)
+from pipelines.prices import ALWAYS, OwnPrice, Used, prices_of
+from pipelines.pricing import price_new_models, reprice
 from pipelines.rules import read_csv
 from pipelines.store import Home
 from pipelines.views import create_tables
@@ -219,6 +213,8 @@ def test_a_discount_on_own_prices_reduces_those(tmp_path: Path) -> None:
         ("model,input_usd_per_mtok\ngpt-4o,-1\n", "line 2"),
         ("model,input_usd_per_mtok\ngpt-4o,free\n", "line 2"),
         ("model,input_usd_per_mtok\ngpt-4o,1e9\n", "line 2"),
+        ("model,input_usd_per_mtok\ngpt-4o,NaN\n", "line 2"),
+        ("model,input_usd_per_mtok\ngpt-4o,Infinity\n", "line 2"),
         ("model,discount_percent\ngpt-4o,101\n", "line 2"),
         ("model,valid_from,discount_percent\ngpt-4o,1.1.2026,5\n", "line 2"),
         ("model,input_usd\ngpt-4o,5\n", "line 2: .*input_usd"),
