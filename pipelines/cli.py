@@ -8,16 +8,19 @@ to import is imported inside the commands that need it.
 
 import os
 import sys
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, NoReturn
 
 import click
 
+from pipelines.cli_report import report, report_after_load
 from pipelines.cli_store import check, query, reprice, tables
 from pipelines.cli_submit import submit
 from pipelines.cli_tracking import track, untrack
 from pipelines.options import (
+    Duration,
     Time,
     home_option,
     json_option,
@@ -28,6 +31,9 @@ from pipelines.options import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pipelines.runs import Report
     from pipelines.store import Home
 
 __all__ = ["main"]
@@ -74,7 +80,7 @@ def cli() -> None:
     quiet_dlt()
 
 
-for command in (check, query, reprice, submit, tables, track, untrack):
+for command in (check, query, report, reprice, submit, tables, track, untrack):
     cli.add_command(command)
 
 
@@ -99,7 +105,14 @@ def init() -> None:
 
 @cli.command()
 @home_option
-def demo(home: str | None) -> int:
+@click.option(
+    "--report/--no-report",
+    "reports",
+    default=True,
+    show_default=True,
+    help="Make a report of it.",
+)
+def demo(home: str | None, *, reports: bool) -> int:
     """Load twice from small servers on this machine; no key, no network."""
     from rich.console import Console
 
@@ -111,7 +124,8 @@ def demo(home: str | None) -> int:
     with watched() as watch:
         result = run_demo(find_home(chosen), watch)
     show(result, Console())
-    return 1 if result.differences else 0
+    has_report = report_after_load(result.home) if reports else True
+    return 0 if has_report and not result.differences else 1
 
 
 @cli.command()
@@ -126,16 +140,25 @@ def demo(home: str | None) -> int:
     metavar="SECONDS",
     help="Poll on until everything is done, so long at the most.",
 )
+@click.option(
+    "--every",
+    type=Duration(),
+    metavar="DURATION",
+    help="Stay, and load again at each step of so long, such as 5m.",
+)
+@click.option("--report", "reports", is_flag=True, help="Make the report afterwards.")
 @click.option("--dry-run", is_flag=True, help="Say what would be read; read nothing.")
 @wait_option
 @json_option
 def load(
     providers: tuple[str, ...],
+    *,
     home: str | None,
     since: datetime | None,
     until: datetime | None,
     max_wait: float,
-    *,
+    every: float | None,
+    reports: bool,
     dry_run: bool,
     wait: bool,
     as_json: bool,
@@ -149,11 +172,12 @@ def load(
     from pipelines.config import accounts, find_home, schedule_s, without_key
     from pipelines.load import load as run_load
     from pipelines.load import planned
-    from pipelines.terminal import printable, summary, watched
     from sources.provider import Window
 
     if until and not (since and since <= until):
         raise click.UsageError("--until needs a --since that is not after it.")
+    if every and (since or dry_run):
+        raise click.UsageError("--every goes with neither --since nor --dry-run.")
     chosen = find_home(home)
     _refuse_new_home(home, chosen)
     window = Window(since, until)
@@ -163,23 +187,62 @@ def load(
     if dry_run:
         click.echo("\n".join(planned(chosen, found, window)))
         return 0
+
+    run = partial(
+        run_load,
+        chosen,
+        found,
+        window=window,
+        wait_s=wait_s(wait=wait),
+        max_wait_s=max_wait,
+        schedule_s=every or schedule_s(),
+    )
+
+    def once() -> int:
+        code = _load_once(run, as_json=as_json)
+        if reports and not report_after_load(chosen):
+            return code or 1
+        return code
+
+    return once() if every is None else _load_every(once, every)
+
+
+def _load_once(run: "Callable[..., Report]", *, as_json: bool) -> int:
+    """Load, say what came of it, and return the exit code."""
+    from pipelines.terminal import printable, summary, watched
+
     with watched() as watch:
-        report = run_load(
-            chosen,
-            found,
-            window=window,
-            watch=watch,
-            wait_s=wait_s(wait=wait),
-            max_wait_s=max_wait,
-            schedule_s=schedule_s(),
-        )
+        came = run(watch=watch)
     if as_json:
-        print_json(report)
+        print_json(came)
     else:
-        click.echo(printable(summary(report)), err=True)
-    if report.outlook.is_alarming:
+        click.echo(printable(summary(came)), err=True)
+    if came.outlook.is_alarming:
         return 4
-    return 0 if report.outcome == "ok" else 1
+    return 0 if came.outcome == "ok" else 1
+
+
+def _load_every(once: "Callable[[], int]", every_s: float) -> int:
+    """Load at each step until somebody says stop; no fault of a load ends it."""
+    from pipelines.outlook import duration
+    from pipelines.repeating import repeat, stoppable
+    from sources.errors import ExecledgerError
+
+    def load_and_go_on() -> None:
+        try:
+            once()
+        except ExecledgerError as error:
+            say(str(error))
+
+    def tell(seconds: float, left_out: int) -> None:
+        at = datetime.now(UTC) + timedelta(seconds=seconds)
+        late = f"{left_out:,} steps were over before it was done. " if left_out else ""
+        say(f"{late}Next load in {duration(seconds)}, at {at:%H:%M:%S} UTC.")
+
+    with stoppable() as stop:
+        repeat(load_and_go_on, every_s, wait=stop.wait, tell=tell)
+    say("Stopped, as was asked.")
+    return 0
 
 
 def _refuse_new_home(said: str | None, chosen: "Home") -> None:

@@ -1,5 +1,6 @@
 """Options and answers that the commands share."""
 
+import re
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 __all__ = [
+    "Duration",
     "Time",
     "api_option",
     "connection_option",
@@ -37,6 +39,36 @@ connection_option = click.option("--connection", metavar="NAME", help="Which acc
 api_option = click.option(
     "--api", metavar="NAME", help="Which API deployment (Unstract)."
 )
+
+
+_DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s?)?")
+_UNITS = (86_400, 3_600, 60, 1)
+
+
+class Duration(click.ParamType[float]):
+    """A number of seconds, or such as ``5m`` or ``1h30m``."""
+
+    name = "duration"
+
+    def convert(
+        self,
+        value: str | float,
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> float:
+        """Return the seconds that a text says."""
+        if isinstance(value, int | float):
+            return value
+        found = _DURATION.fullmatch(value.strip())
+        parts = found.groups() if found else ()
+        seconds = sum(
+            float(part) * unit
+            for part, unit in zip(parts, _UNITS, strict=False)
+            if part
+        )
+        if not seconds:
+            self.fail(f"{value!r} is no duration, such as 5m, 1h30m or 300", param, ctx)
+        return seconds
 
 
 class Time(click.ParamType[datetime]):

@@ -13,9 +13,10 @@
      │    ├── RedirectRefused    a redirect to another origin, or to plain http
      │    ├── UnexpectedAnswer   an answer that is not what this endpoint gives
      │    └── IncompleteListing  a listing that moved faster than it could be read
-     └── StoreError              the store could not be read or written
-          ├── StoreLocked        another run holds the lock
-          └── LoadCheckFailed    what was loaded is not what was to be loaded
+     ├── StoreError              the store could not be read or written
+     │    ├── StoreLocked        another run holds the lock
+     │    └── LoadCheckFailed    what was loaded is not what was to be loaded
+     └── ReportFailed            a notebook failed: which cell, and why
 
 The message of each names the thing, the value (keys masked) and the next step.
 """
@@ -30,6 +31,7 @@ __all__ = [
     "NotFound",
     "ProviderError",
     "RedirectRefused",
+    "ReportFailed",
     "RequestRefused",
     "ServerFault",
     "StoreError",
@@ -102,3 +104,7 @@ class StoreLocked(StoreError):
 
 class LoadCheckFailed(StoreError):
     """What was loaded is not what was to be loaded; the work copy is dropped."""
+
+
+class ReportFailed(ExecledgerError):
+    """A notebook failed; no report was written."""

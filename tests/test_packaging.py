@@ -15,9 +15,11 @@ from tests.test_repository import kept_files
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+EXTRAS = PROJECT["optional-dependencies"]
 RUNTIME = [
-    Requirement(text)
-    for text in PROJECT["dependencies"] + PROJECT["optional-dependencies"]["demo"]
+    one
+    for text in PROJECT["dependencies"] + EXTRAS["demo"] + EXTRAS["report"]
+    if (one := Requirement(text)).name != PROJECT["name"]
 ]
 
 LOCK = ROOT / "requirements.lock"

@@ -5,46 +5,6 @@ with failures as (
     select * from marts.failures
 ),
 
-worded as (
-    select
-        *,
-        -- an apostrophe opens no quotation
-        replace(replace(message, 'n''t', 'n’t'), '''s ', '’s ') as words
-    from failures
-),
-
-masked as (
-    select
-        *,
-        left(
-            coalesce(
-                replace(
-                    regexp_replace(
-                        regexp_replace(
-                            regexp_replace(
-                                words,
-                                '"[^"]*"|''[^'']*''|`[^`]*`|“[^”]*”',
-                                '<text>',
-                                'g'
-                            ),
-                            '[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}'
-                            || '-[0-9a-fA-F]{12}',
-                            '<id>',
-                            'g'
-                        ),
-                        '[0-9A-Za-z_]*[0-9][0-9A-Za-z_]*', '<n>', 'g'
-                    ),
-                    '’', ''''
-                ),
-                error_code,
-                error_type,
-                'no message'
-            ),
-            300
-        ) as reason
-    from worded
-),
-
 ordered as (
     select
         *,
@@ -52,7 +12,7 @@ ordered as (
             partition by provider, category, is_retryable, who_acts, reason
             order by seen_at desc, error_key desc
         ) as place
-    from masked
+    from failures
 )
 
 select

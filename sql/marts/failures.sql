@@ -35,6 +35,26 @@ worded as (
     from errors
 ),
 
+-- Ids, numbers and quoted values masked, so that alike messages are one reason.
+reasons as (
+    select
+        error_key,
+        regexp_replace(
+            regexp_replace(
+                regexp_replace(
+                    -- an apostrophe opens no quotation
+                    replace(replace(message, 'n''t', 'n’t'), '''s ', '’s '),
+                    '"[^"]*"|''[^'']*''|`[^`]*`|“[^”]*”', '<text>', 'g'
+                ),
+                '[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}',
+                '<id>',
+                'g'
+            ),
+            '[0-9A-Za-z_]*[0-9][0-9A-Za-z_]*', '<n>', 'g'
+        ) as reason
+    from errors
+),
+
 decided as (
     select
         worded.error_key,
@@ -80,6 +100,15 @@ select
     errors.error_code,
     errors.error_param,
     errors.message,
+    left(
+        coalesce(
+            replace(nullif(reasons.reason, ''), '’', ''''),
+            errors.error_code,
+            errors.error_type,
+            'no message'
+        ),
+        300
+    ) as reason,
     coalesce(rules.category, 'unknown') as category,
     rules.is_retryable,
     rules.who_acts,
@@ -95,3 +124,5 @@ left join decided
     on errors.error_key = decided.error_key
 left join rules
     on decided.position = rules.position
+left join reasons
+    on errors.error_key = reasons.error_key

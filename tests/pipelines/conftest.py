@@ -8,11 +8,16 @@ from pathlib import Path
 import pytest
 
 from pipelines.config import quiet_dlt
-from pipelines.demo import run_demo
 from pipelines.store import Home
 from sources.http import Http
 from sources.loopback import serve
-from tests.pipelines.small_torale import account, changed, load_into, small_torale
+from tests.pipelines.small_torale import (
+    KEY,
+    account,
+    changed,
+    load_into,
+    small_torale,
+)
 
 Configure = Callable[..., None]
 """Writes ``config`` and ``secrets``, as TOML, where the commands look for them."""
@@ -87,13 +92,14 @@ def loaded(two_loads: Path, home: Home) -> Home:
     return home
 
 
-@pytest.fixture(scope="session")
-def demo_home(tmp_path_factory: pytest.TempPathFactory) -> Home:
-    """Return the home of the demo, as it is after both loads; tests only read it."""
-    home = Home(tmp_path_factory.mktemp("demo") / "home")
-    quiet_dlt()
-    assert run_demo(home, lambda *_: None).differences == []
-    return home
+@pytest.fixture
+def configured(here: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Serve the small Torale, and configure it in the environment."""
+    del here  # which forgets what is configured: first
+    with serve(small_torale().app) as url:
+        monkeypatch.setenv("SOURCES__TORALE__BASE_URL", url)
+        monkeypatch.setenv("SOURCES__TORALE__API_KEY", KEY)
+        yield
 
 
 @pytest.fixture

@@ -66,8 +66,8 @@ def test_help_lists_every_command() -> None:
 
     assert ran.code == 0
     assert " ".join(COMMANDS) == (
-        "check demo doctor init load query replay reprice status submit tables track "
-        "untrack"
+        "check demo doctor init load query replay report reprice status submit tables "
+        "track untrack"
     )
     assert all(f"\n  {name} " in ran.out for name in COMMANDS)
     assert "execledger demo" in ran.out

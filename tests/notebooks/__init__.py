@@ -1,0 +1,1 @@
+"""Tests of the notebooks: as code, and what they show."""
