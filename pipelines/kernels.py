@@ -1,5 +1,6 @@
 """Runs one notebook in a process of its own, and says which cell fails, and why."""
 
+import atexit
 import os
 import sys
 import tempfile
@@ -9,6 +10,7 @@ from pathlib import Path
 import nbformat
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
+from jupyter_core.utils import ensure_async
 from nbclient import NotebookClient
 from nbclient.exceptions import (
     CellExecutionError,
@@ -81,8 +83,13 @@ async def run_notebook(
         except CellTimeoutError:
             raise _failed(name, notebook, f"it took over {_CELL_S} s") from None
         except DeadKernelError:
-            reason = "its process ended: is there too little memory?"
+            reason = "its process was ended, by hand or for want of memory"
             raise _failed(name, notebook, reason) from None
+        finally:
+            # what nbclient forgets where it is cancelled before the kernel answers
+            if kernel.has_kernel:
+                await ensure_async(kernel.shutdown_kernel(now=True))
+            atexit.unregister(client._cleanup_kernel)  # noqa: SLF001 - as it does itself
 
 
 def _without_keys(environment: Mapping[str, str]) -> dict[str, str]:
