@@ -7,7 +7,7 @@ in twenty failed. They spread over 365 days and 270 workflows.
 
 import duckdb
 
-from pipelines.views import create_tables
+from pipelines.tables import create_tables
 
 __all__ = ["fill"]
 

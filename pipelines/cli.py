@@ -51,7 +51,7 @@ def main() -> None:
     except (click.Abort, KeyboardInterrupt):
         _interrupted()
     except RuntimeError as error:
-        from pipelines.load import INTERRUPTED
+        from pipelines.draining import INTERRUPTED
 
         if str(error) != INTERRUPTED:
             raise

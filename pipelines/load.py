@@ -8,7 +8,8 @@ from typing import Any
 import duckdb
 
 from pipelines.collect import Watch, collect_all
-from pipelines.config import Account, quiet_dlt
+from pipelines.config import Account
+from pipelines.draining import Inflow, drain
 from pipelines.outlook import outlook
 from pipelines.pricing import price_new_models
 from pipelines.runs import (
@@ -20,17 +21,16 @@ from pipelines.runs import (
     unfinished,
 )
 from pipelines.store import Home, WorkCopy, locked, read_only, work_copy
-from pipelines.views import comment_tables, make_views
+from pipelines.tables import comment_tables
+from pipelines.views import make_views
 from sources import part
-from sources.errors import ExecledgerError, LoadCheckFailed, StoreError
+from sources.errors import ExecledgerError, LoadCheckFailed
 from sources.journal import Journal
 from sources.provider import Collected, Window
 from sources.seen import Seen, Select
 from sources.submitting import recover
 
 __all__ = [
-    "INTERRUPTED",
-    "drain",
     "finish",
     "give_meaning",
     "load",
@@ -38,9 +38,6 @@ __all__ = [
     "select_from",
     "waiting",
 ]
-
-INTERRUPTED = "Query interrupted"
-"""What a ``RuntimeError`` of DuckDB says that was Ctrl-C."""
 
 
 def load(
@@ -82,7 +79,7 @@ def load(
             max_wait_s=max_wait_s,
         )
         loads = [_Load(account, journal, select) for account in accounts]
-        drain(work, [load.source() for load in loads])
+        drain(work, [load.inflow for load in loads])
         reports = [
             load.report(result) for load, result in zip(loads, collected, strict=True)
         ]
@@ -110,23 +107,18 @@ class _Load:
 
     def __init__(self, account: Account, journal: Journal, select: Select) -> None:
         self._account = account
-        self._journal = journal
         self._select = select
         self.ids = journal.ids(*account.of)
-
-    def source(self) -> Any:  # noqa: ANN401 (dlt's)
-        from sources.source import drain_source
-
-        return drain_source(
-            self._account.provider,
-            lambda: self._journal.waiting(*self._account.of),
-            part(self._account.provider, "normalize"),
-            Seen(self._select, *self._account.of),
+        self.inflow = Inflow(
+            provider=account.provider,
+            seen=Seen(select, *account.of),
+            waiting=lambda: journal.waiting(*account.of),
+            normalizer=part(account.provider, "normalize"),
         )
 
     def report(self, collected: Collected) -> AccountReport:
         """Return what was loaded; raises ``LoadCheckFailed`` if something is not."""
-        loaded = Seen(self._select, *self._account.of).responses(self.ids)
+        loaded = self.inflow.seen.responses(self.ids)
         if missing := len(set(self.ids) - loaded):
             raise LoadCheckFailed(
                 f"{missing} responses did not reach the store. Nothing was published; "
@@ -154,42 +146,6 @@ class _Load:
         values = (*self._account.of, self.ids[0], self.ids[0])
         every, new = self._select(sql, values)[0]
         return new, every - new
-
-
-def drain(work: WorkCopy, sources: Sequence[Any]) -> None:
-    """Load the sources into the work copy, as one dlt package."""
-    quiet_dlt()
-    import dlt
-    from dlt.common.exceptions import DltException
-
-    pipeline = dlt.pipeline(
-        "execledger",
-        pipelines_dir=str(work.dlt_dir),
-        destination=dlt.destinations.duckdb(work.con),
-        dataset_name="execledger",
-    )
-    try:
-        pipeline.run(sources, loader_file_format="parquet")
-    except (DltException, OSError) as failed:
-        raise _cause(failed) from failed
-
-
-def _cause(failed: BaseException) -> BaseException:
-    """Return what made dlt fail, if it is ours or Ctrl-C, else a ``StoreError``."""
-    chain = [failed]
-    while inner := getattr(chain[-1], "exception", None) or chain[-1].__cause__:
-        chain.append(inner)
-    for error in chain:
-        if isinstance(error, KeyboardInterrupt | ExecledgerError):
-            return error
-        if str(error) == INTERRUPTED:
-            return KeyboardInterrupt()
-    step = getattr(failed, "step", "run")
-    reason = str(chain[-1]).strip().partition("\n")[0]
-    return StoreError(
-        f"The load failed in dlt's step {step!r}: {reason}. The store is as it was, "
-        "and the journal keeps every response: run it again."
-    )
 
 
 def give_meaning(con: duckdb.DuckDBPyConnection, home: Home) -> list[str]:

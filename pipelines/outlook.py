@@ -29,6 +29,7 @@ __all__ = [
 ]
 
 _GAPS = 10
+_MINUTE = 60
 
 
 class LostResult(msgspec.Struct):
@@ -137,7 +138,8 @@ def _safe_interval_s(
 ) -> float | None:
     """Return half of the shortest time that a result is kept, less the longest load.
 
-    Half, so that a result which one load missed is still there at the next one.
+    Whole minutes of it, where there are any. Half, so that a result which one load
+    missed is still there at the next one.
     """
     kept = [
         part(account.provider, "tracking").result_ttl(account.settings)
@@ -154,7 +156,8 @@ def _safe_interval_s(
     )
     loads: list[timedelta] = [row[0] for row in rows if row[0] is not None]
     margin: timedelta = min(kept) / 2 - max([took, *loads])
-    return max(margin.total_seconds(), 0.0)
+    seconds = max(margin.total_seconds(), 0.0)
+    return seconds - seconds % _MINUTE if seconds > _MINUTE else seconds
 
 
 def told_loss(lost: LostResult) -> str:

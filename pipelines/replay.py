@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 import duckdb
 import msgspec
 
-from pipelines.load import drain, finish, give_meaning, select_from
+from pipelines.draining import Inflow, drain
+from pipelines.load import finish, give_meaning, select_from
 from pipelines.runs import insert_run
 from pipelines.store import Home, WorkCopy, locked, work_copy
 from sources import part, providers
@@ -82,8 +83,7 @@ def _rebuild(home: Home, work: WorkCopy) -> Replayed:
             f"{home.published} is no store of execledger: {error}. Say another --home."
         ) from error
     count = _count(work.con, "executions")
-    if sources := [_source(work, *of, kept) for of in _accounts(work.con)]:
-        drain(work, sources)
+    drain(work, [_inflow(work, *of, kept) for of in _accounts(work.con)])
     _remember(work.con)
     return Replayed(
         home=str(home.path),
@@ -172,17 +172,16 @@ class _Sparing:
         return msgspec.structs.replace(sight, observations=seen)
 
 
-def _source(
+def _inflow(
     work: WorkCopy, provider: str, connection: str, kept: Collection[str]
-) -> object:
-    from sources.source import drain_source
-
-    def waiting() -> Iterator[Response]:
-        return _responses(work.con, provider, connection)
-
-    normalizer = _Sparing(part(provider, "normalize"), kept)
-    seen = Seen(select_from(work.con), provider, connection)
-    return drain_source(provider, waiting, normalizer, seen, keeps_raw=False)
+) -> Inflow:
+    return Inflow(
+        provider=provider,
+        seen=Seen(select_from(work.con), provider, connection),
+        waiting=lambda: _responses(work.con, provider, connection),
+        normalizer=_Sparing(part(provider, "normalize"), kept),
+        is_replay=True,
+    )
 
 
 def _responses(

@@ -6,7 +6,8 @@ from pathlib import Path
 import duckdb
 
 from pipelines.store import Home
-from pipelines.views import comment_tables, create_tables, make_views
+from pipelines.tables import comment_tables, create_tables
+from pipelines.views import make_views
 from sources.records import TABLES
 
 __all__ = ["page"]

@@ -1,4 +1,4 @@
-"""Comments on tables, and the views of ``sql/``: all made anew, or none."""
+"""The views of ``sql/``: all made anew, with their comments, or none."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -6,56 +6,15 @@ import duckdb
 
 from pipelines.descriptions import described, descriptions
 from pipelines.rules import failure_rules, rules_view
-from pipelines.sql_files import SQL, SqlFile, in_order, literal, sql_files
+from pipelines.sql_files import SQL, SqlFile, in_order, sql_files
 from pipelines.store import Home
+from pipelines.tables import comments
 from sources.errors import StoreError
-from sources.records import TABLES, Json
-from sources.tables import columns, comment, to_arrow
 
-__all__ = ["comment_tables", "create_tables", "create_views", "make_views", "views"]
+__all__ = ["create_views", "make_views", "views"]
 
 _SCHEMAS = ("staging", "marts")
 """The schemas of our views; ``staging`` is what only this engine can say."""
-
-
-def create_tables(con: duckdb.DuckDBPyConnection) -> None:
-    """Make every table of the model, empty, as a first load makes it."""
-    con.execute("create schema execledger")
-    for name, record in TABLES.items():
-        con.register("shape", to_arrow(record, []))
-        con.execute(f"create table execledger.{name} as from shape")
-        con.unregister("shape")
-        for column in columns(record):
-            if column.type is Json:
-                con.execute(
-                    f"alter table execledger.{name} alter {column.name} type json"
-                )
-
-
-def comment_tables(con: duckdb.DuckDBPyConnection) -> None:
-    """Write the documentation of the records to the tables (dlt writes none)."""
-    said = {
-        f"execledger.{name}": (
-            comment(record),
-            {column.name: column.comment for column in columns(record)},
-        )
-        for name, record in TABLES.items()
-    }
-    con.execute(
-        ";".join(
-            statement
-            for name, (text, by_column) in said.items()
-            for statement in _comments("table", name, text, by_column)
-        )
-    )
-
-
-def _comments(
-    kind: str, name: str, text: str, by_column: dict[str, str]
-) -> Iterator[str]:
-    yield f"comment on {kind} {name} is {literal(text)}"
-    for column, meaning in by_column.items():
-        yield f'comment on column {name}."{column}" is {literal(meaning)}'
 
 
 def views(home: Home) -> list[SqlFile]:
@@ -119,4 +78,4 @@ def _view_comments(
     names = dict(rows)
     for view in made:
         meanings = described(view.name, names[view.qualified], said)
-        yield from _comments("view", view.qualified, view.comment, meanings)
+        yield from comments("view", view.qualified, view.comment, meanings)

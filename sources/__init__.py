@@ -7,7 +7,9 @@ shows a whole one. The names in it:
                   configuration, with its meaning; ``api_key`` without a default.
 ``client.py``     the endpoints: one method each, which returns the answer.
 ``normalize.py``  ``VERSION``, ``observe(response)`` and ``records(response,
-                  winners)``: pure functions, see ``sources.observations``.
+                  winners, decoded)``: pure, see ``sources.observations``.
+``columns.py``    only where there is much of it: the same rows, and quicker, of
+                  responses of the usual shapes, see ``sources.columnar``.
 ``collect.py``    ``collect(settings, journal, seen, …)`` reads what is due into the
                   journal; ``check(settings)`` tests key and address for ``doctor``;
                   ``planned(…)`` says in words what is due.
@@ -29,7 +31,7 @@ from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
-__all__ = ["part", "providers"]
+__all__ = ["optional_part", "part", "providers"]
 
 
 @cache
@@ -42,3 +44,9 @@ def providers() -> tuple[str, ...]:
 def part(provider: str, name: str) -> ModuleType:
     """Return one module of a provider's folder, such as ``normalize``."""
     return import_module(f"sources.{provider}.{name}")
+
+
+def optional_part(provider: str, name: str) -> ModuleType | None:
+    """Return a module that only some providers have, or ``None``."""
+    there = (Path(__file__).parent / provider / f"{name}.py").exists()
+    return part(provider, name) if there else None

@@ -12,8 +12,15 @@ from datetime import datetime
 
 import msgspec
 
-from sources.json_text import decode, encode
-from sources.observations import Kind, Normalizer, Observation, Sight, Winner
+from sources.json_text import Decoded, decode, encode
+from sources.observations import (
+    Kind,
+    Normalizer,
+    Observation,
+    Sight,
+    Winner,
+    decoded_body,
+)
 from sources.records import (
     TABLES,
     Mode,
@@ -25,12 +32,20 @@ from sources.records import (
 )
 from sources.seen import Seen
 
-__all__ = ["Batch", "fold"]
+__all__ = ["Batch", "fold", "raw_of_new", "rows_of_new"]
 
 _BATCH_BYTES = 16 * 1024 * 1024
 """Raw bytes whose rows are held at a time."""
 
 _READ: frozenset[Kind] = frozenset({"item", "detail"})
+_WORTH: dict[str | None, int] = {
+    "captured": 3,
+    "lost_in_transit": 2,
+    "acknowledged_elsewhere": 1,
+    "expired": 1,
+}
+"""How much is known of a result: it is here, lost on our way, or gone."""
+
 _SNAPSHOTS = [name for name, table in TABLES.items() if table.MODE is Mode.SNAPSHOT]
 
 
@@ -84,7 +99,7 @@ def fold(
     although the store seems to hold it unchanged.
     """
     glances = [
-        _Glance(r.response_id, r.received_at, normalizer.observe(r)) for r in waiting()
+        _glance(response, normalizer.observe(response)) for response in waiting()
     ]
     states = _known(glances, seen, trusts_store=trusts_store)
     for glance in glances:
@@ -98,14 +113,47 @@ def fold(
     for response, glance in zip(waiting(), glances, strict=False):
         won = winners.get(response.response_id, [])
         stored = [w for w in won if states[w.observation.key].is_stored]
+        decoded = decoded_body(response) if won else None
+        rows = normalizer.records(response, won, decoded or Decoded(None))
         pile.add([_raw(response, glance, normalizer.VERSION)])
         pile.add(_status_changes(response, glance))
-        pile.add_winners(normalizer.records(response, won) if won else [], stored)
+        pile.add_winners(rows, stored)
         pile.size += len(response.body or b"")
         if pile.size > _BATCH_BYTES:
             yield pile.batch
             pile = _Pile()
     yield pile.batch
+
+
+def rows_of_new(
+    response: Response, sight: Sight, normalizer: Normalizer
+) -> Iterator[Record]:
+    """Yield all rows of a response whose subjects nobody has seen, each once in it.
+
+    They are those that ``fold`` makes of it where the store holds nothing.
+    """
+    glance = _glance(response, sight)
+    winners = []
+    for observation in sight.observations:
+        state = _State()
+        _take(state, observation, glance)
+        winners.append(_winner(state))
+    yield _raw(response, glance, normalizer.VERSION)
+    yield from _status_changes(response, glance)
+    yield from normalizer.records(response, winners, sight.decoded or Decoded(None))
+
+
+def raw_of_new(
+    response: Response, answered: dict[str, object], version: int
+) -> Response:
+    """Return the row of a response that is as it should be and shows something new."""
+    sight = Sight(outcome="ok", answered=answered)
+    return _raw(response, _glance(response, sight), version)
+
+
+def _glance(response: Response, sight: Sight) -> _Glance:
+    light = msgspec.structs.replace(sight, decoded=None)
+    return _Glance(response.response_id, response.received_at, light)
 
 
 def _winner(state: _State) -> Winner:
@@ -200,30 +248,26 @@ def _shows_less(state: _State, observation: Observation) -> bool:
     """
     if observation.result_state is None:
         return False
-    known, shown = _worth(state.result_state), _worth(observation.result_state)
+    known = _WORTH.get(state.result_state, 0)
+    shown = _WORTH.get(observation.result_state, 0)
     is_other_loss = known == shown == 1
     return shown < known or (
         is_other_loss and observation.result_state != state.result_state
     )
 
 
-def _worth(result_state: str | None) -> int:
-    """Return how much is known of a result: it is here, lost on our way, or gone."""
-    worth = {"captured": 3, "lost_in_transit": 2}
-    worth |= {"acknowledged_elsewhere": 1, "expired": 1}
-    return worth.get(result_state or "", 0)
-
-
 def _raw(response: Response, glance: _Glance, version: int) -> Response:
     """Return the response as it is stored: what changed nothing without its body."""
     outcome = _outcome(response, glance)
-    params = decode(response.params.encode()).value
-    if glance.sight.answered and isinstance(params, dict):
-        params = {**params, "answered": glance.sight.answered}
+    params = response.params
+    if glance.sight.answered:
+        asked = decode(params.encode()).value
+        known = asked if isinstance(asked, dict) else {}
+        params = encode({**known, "answered": glance.sight.answered})
     return msgspec.structs.replace(
         response,
         outcome=outcome,
-        params=encode(params),
+        params=params,
         body=None if outcome == "unchanged" else response.body,
         normalizer_version=version,
     )

@@ -26,11 +26,14 @@ _INSERT = (
     f"insert into responses ({', '.join(_COLUMNS)}) "  # noqa: S608 - names above
     f"values ({', '.join(f':{name}' for name in _COLUMNS)})"
 )
-_NEXT = (
-    f"select {', '.join(_COLUMNS)} from responses "  # noqa: S608 - likewise
-    "where provider = ? and connection = ? and received_at > ? and received_at <= ? "
-    "order by received_at limit 1"
+_WITHIN = (
+    "from responses where provider = ? and connection = ? and received_at > ? "
+    "and received_at <= ? order by received_at"
 )
+_SIZES = f"select received_at, coalesce(length(body), 0) {_WITHIN} limit 500"
+_RANGE = f"select {', '.join(_COLUMNS)} {_WITHIN}"
+_AT_ONCE = 1024 * 1024
+"""Bytes of bodies that are read together, if not a single one is larger."""
 _LAST = "select value from meta where name = 'last_received_us'"
 
 
@@ -179,7 +182,7 @@ class Journal:
         return _of_row(rows[0]) if rows else None
 
     def waiting(self, provider: str, connection: str) -> Iterator[Response]:
-        """Yield what waits now, in order of ``received_at``, one row in memory.
+        """Yield what waits now, in order of ``received_at``, a few rows in memory.
 
         What is appended after the call is not among it: rows only ever come behind
         the last one, so this needs no open transaction, which would keep SQLite from
@@ -190,10 +193,10 @@ class Journal:
 
     def _until(self, last: int, *of: str) -> Iterator[Response]:
         after = 0
-        while rows := self.file.rows(_NEXT, (*of, after, last)):
-            response = _of_row(rows[0])
-            after = to_us(response.received_at)
-            yield response
+        while sizes := self.file.rows(_SIZES, (*of, after, last)):
+            for upto in _cuts(sizes):
+                yield from map(_of_row, self.file.rows(_RANGE, (*of, after, upto)))
+                after = upto
 
     def ids(self, provider: str, connection: str) -> list[str]:
         """Return the ``response_id`` of all that waits, in order of ``received_at``."""
@@ -228,6 +231,17 @@ class Journal:
         self.file.close()
 
 
+def _cuts(sizes: Sequence[tuple[int, int]]) -> Iterator[int]:
+    """Yield where to cut a row of times and sizes, so that no piece is large."""
+    size = 0
+    for at, more in sizes:
+        size += more
+        if size >= _AT_ONCE:
+            yield at
+            size = 0
+    yield sizes[-1][0]
+
+
 def _response(
     of: tuple[str, str, str],
     params: Mapping[str, object],
@@ -258,4 +272,5 @@ def _response(
 
 def _of_row(row: Sequence[Any]) -> Response:
     values = dict(zip(_COLUMNS, row, strict=True))
-    return Response(**values | {"received_at": from_us(values["received_at"])})
+    values["received_at"] = from_us(values["received_at"])
+    return Response(**values)

@@ -10,6 +10,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
+from sources.json_text import Decoded, NotJsonError, decode
 from sources.records import Outcome, Record, Response, ResultState, Status
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "Observation",
     "Sight",
     "Winner",
+    "decoded_body",
 ]
 
 Kind = Literal["item", "detail", "workflow", "request", "reject"]
@@ -56,13 +58,14 @@ class Sight(msgspec.Struct, frozen=True, kw_only=True):
     """All that one response shows, and what its envelope says.
 
     ``listing`` is the dialect that a listing speaks: ``paged`` is an object with a
-    total, ``window`` a bare array.
+    total, ``window`` a bare array. ``decoded`` is the body, if it was decoded.
     """
 
     outcome: Outcome
     observations: Sequence[Observation] = ()
     answered: dict[str, object] = {}
     listing: Literal["paged", "window"] | None = None
+    decoded: Decoded | None = None
 
 
 class Known(msgspec.Struct, frozen=True):
@@ -102,6 +105,22 @@ class Normalizer(Protocol):
         """Return what the response shows: keys and hashes, no rows yet."""
         ...
 
-    def records(self, response: Response, winners: Sequence[Winner]) -> list[Record]:
-        """Return the rows of the winning subjects of one response."""
+    def records(
+        self,
+        response: Response,
+        winners: Sequence[Winner],
+        decoded: Decoded,
+    ) -> list[Record]:
+        """Return the rows of the winning subjects of one response.
+
+        ``decoded`` is its body; its value is ``None`` where that is no JSON.
+        """
         ...
+
+
+def decoded_body(response: Response) -> Decoded | None:
+    """Return the body as JSON, or ``None`` where it is none."""
+    try:
+        return decode(response.body or b"")
+    except NotJsonError:
+        return None

@@ -12,9 +12,7 @@ from msgspec.structs import replace
 from sources.json_text import (
     Decoded,
     Fault,
-    NotJsonError,
     canonical_sha256,
-    decode,
     encode,
     pointer,
 )
@@ -33,7 +31,6 @@ from sources.values import Fields, Misfit
 
 __all__ = [
     "Rows",
-    "decoded_body",
     "failed_request",
     "first_words",
     "is_within",
@@ -220,17 +217,18 @@ def listed(
 
 
 def with_faults(
-    response: Response, sight: Sight, faults: Sequence[Fault], scope: str = ""
+    response: Response, sight: Sight, decoded: Decoded, scope: str = ""
 ) -> Sight:
     """Add the faults that lie in no execution: those stand with the request."""
     key = request_key_of(response, scope)
     owned = [o.pointer for o in sight.observations if o.kind in {"item", "detail"}]
     loose = [
         loose_reject(key, fault)
-        for fault in faults
+        for fault in decoded.faults
         if not any(is_within(fault.pointer, at) for at in owned)
     ]
-    return replace(sight, observations=[*sight.observations, *loose])
+    observations = [*sight.observations, *loose]
+    return replace(sight, observations=observations, decoded=decoded)
 
 
 def failed_request(response: Response, scope: str = "") -> Sight:
@@ -255,14 +253,6 @@ def rejected_body(response: Response, reason: str, scope: str = "") -> Sight:
             loose_reject(key, Fault("", reason, hashed)),
         ],
     )
-
-
-def decoded_body(response: Response) -> Decoded | None:
-    """Return the body as JSON, or ``None`` where it is none."""
-    try:
-        return decode(response.body or b"")
-    except NotJsonError:
-        return None
 
 
 def first_words(response: Response) -> str | None:

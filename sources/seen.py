@@ -1,6 +1,7 @@
 """What the store already holds, asked through one callable.
 
-The callable runs a portable SELECT: table names stand in braces, values are ``?``.
+The callable runs a portable SELECT: table names stand in braces, values are ``?``,
+and ``first_column = any(?)``, with a list as the last value, asks for many keys.
 A table that does not exist yet holds nothing.
 """
 
@@ -18,6 +19,7 @@ __all__ = ["Horizon", "Seen", "Select", "in_pipeline"]
 Select = Callable[[str, Sequence[object]], Sequence[Sequence[Any]]]
 """Runs ``select … from {table} where …`` and returns the rows."""
 
+_ANY = " = any(?)"
 _CHUNK = 900
 """Values in one statement; engines allow a thousand at the least."""
 
@@ -70,6 +72,14 @@ class Seen:
         self._select = select
         self._of = (provider, connection)
 
+    def is_blank(self) -> bool:
+        """Tell whether nothing at all is held."""
+        sql = "select count(*) from {%s} where provider = ? and connection = ?"
+        found = (
+            self._select(sql % one, self._of) for one in ("executions", "workflows")
+        )
+        return not any(row[0] for rows in found for row in rows)
+
     def executions(self, keys: Iterable[str]) -> dict[str, Known]:
         """Return what is held of those executions of ``keys`` that are known."""
         rows = self._rows(_EXECUTIONS, "execution_key", keys)
@@ -107,16 +117,11 @@ class Seen:
 
     def _rows(
         self, sql: str, column: str, keys: Iterable[str]
-    ) -> Iterator[Sequence[Any]]:
+    ) -> Sequence[Sequence[Any]]:
         wanted = sorted(set(keys))
-        if len(wanted) > _MANY:
-            held = set(wanted)
-            yield from (r for r in self._select(sql, self._of) if r[0] in held)
-            return
-        for start in range(0, len(wanted), _CHUNK):
-            chunk = wanted[start : start + _CHUNK]
-            condition = f" and {column} in ({', '.join('?' * len(chunk))})"
-            yield from self._select(sql + condition, (*self._of, *chunk))
+        if not wanted:
+            return []
+        return self._select(f"{sql} and {column}{_ANY}", (*self._of, wanted))
 
 
 def _hash(definition: object) -> str | None:
@@ -135,7 +140,7 @@ def in_pipeline() -> Select:
 
     pipeline = dlt.current.pipeline()
 
-    def select(sql: str, values: Sequence[object]) -> Sequence[Sequence[Any]]:
+    def run(sql: str, values: Sequence[object]) -> Sequence[Sequence[Any]]:
         with pipeline.sql_client() as client:
             named = sql.format_map(_Tables(client.make_qualified_table_name))
             try:
@@ -144,7 +149,27 @@ def in_pipeline() -> Select:
                 return []
             return found or []
 
+    def select(sql: str, values: Sequence[object]) -> Sequence[Sequence[Any]]:
+        if not (values and isinstance(values[-1], list)):
+            return run(sql, values)
+        return list(_of_many(run, sql, values[:-1], values[-1]))
+
     return select
+
+
+def _of_many(
+    run: Select, sql: str, values: Sequence[object], keys: list[str]
+) -> Iterator[Sequence[Any]]:
+    """Yield what a SELECT that ends in ``any(?)`` gives, in words any engine knows."""
+    if len(keys) > _MANY:
+        held = set(keys)
+        every = sql[: sql.rindex(" and ")]
+        yield from (row for row in run(every, values) if row[0] in held)
+        return
+    for start in range(0, len(keys), _CHUNK):
+        chunk = keys[start : start + _CHUNK]
+        condition = f" in ({', '.join('?' * len(chunk))})"
+        yield from run(sql.removesuffix(_ANY) + condition, (*values, *chunk))
 
 
 class _Tables(dict[str, str]):

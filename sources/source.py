@@ -18,7 +18,7 @@ from sources.observations import Normalizer
 from sources.provider import Collected, listed_ids
 from sources.records import Response
 from sources.seen import Seen, in_pipeline
-from sources.tables import with_hints
+from sources.tables import every_table, with_hints
 from sources.tracking import Started, track
 
 __all__ = [
@@ -35,33 +35,14 @@ Collect = Callable[[Journal, Seen, Mapping[str, str]], Coroutine[Any, Any, Colle
 """Reads what is due into the journal; the last argument is what was unfinished."""
 
 
-def drain_source(
-    provider: str,
-    waiting: Callable[[], Iterable[Response]],
-    normalizer: Normalizer,
-    seen: Seen,
-    *,
-    keeps_raw: bool = True,
-) -> DltSource:
-    """Return a source that loads what waits, and asks the provider nothing.
-
-    ``keeps_raw=False`` is for responses that are in the destination already.
-    """
-
-    def drain() -> Iterator[Any]:
-        batches = fold(waiting, normalizer, seen)
-        yield from with_hints(batches if keeps_raw else map(_without_raw, batches))
+def drain_source(provider: str, batches: Iterable[Batch]) -> DltSource:
+    """Return a source of what was folded; it asks the provider nothing."""
 
     @dlt.source(name="execledger")
     def drained() -> DltResource:
-        return dlt.resource(drain, name=provider)
+        return dlt.resource(with_hints(batches), name=provider)
 
     return drained()
-
-
-def _without_raw(batch: Batch) -> Batch:
-    rows = {name: r for name, r in batch.rows.items() if name != Response.TABLE}
-    return Batch(rows=rows, gone=batch.gone)
 
 
 def collect_and_drain(
@@ -91,8 +72,8 @@ def collect_and_drain(
         def waiting() -> Iterator[Response]:
             return kept.waiting(provider, connection)
 
-        batches = fold(waiting, normalizer, seen, trusts_store=not left)
-        yield from with_hints(batches)
+        yield from every_table()
+        yield from with_hints(fold(waiting, normalizer, seen, trusts_store=not left))
     if raises and collected.errors:
         raise _as_one(collected.errors)
 

@@ -7,8 +7,8 @@ import msgspec
 from sources import part
 from sources.exchange import Reply
 from sources.failures import failure
+from sources.observations import decoded_body
 from sources.records import Response
-from sources.rows import decoded_body
 from sources.submits import State
 
 __all__ = ["Verdict", "verdict_of"]

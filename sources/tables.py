@@ -13,7 +13,15 @@ import pyarrow as pa
 from sources.fold import Batch
 from sources.records import TABLES, Json, Mode, Record
 
-__all__ = ["Column", "columns", "comment", "schema", "to_arrow", "with_hints"]
+__all__ = [
+    "Column",
+    "columns",
+    "comment",
+    "every_table",
+    "schema",
+    "to_arrow",
+    "with_hints",
+]
 
 _ARROW: dict[object, pa.DataType] = {
     str: pa.string(),
@@ -99,14 +107,14 @@ def to_arrow(
     return pa.Table.from_arrays(arrays, schema=arrow)
 
 
-def with_hints(batches: Iterable[Batch]) -> Iterator[Any]:
-    """Yield the rows of all batches as a dlt resource yields them.
-
-    Every table of the model comes at least once, empty where nothing is in it, so
-    that all of them exist in the destination.
-    """
+def every_table() -> Iterator[Any]:
+    """Yield every table of the model, empty, so that all exist in the destination."""
     for record in TABLES.values():
         yield _marked(record, to_arrow(record, []))
+
+
+def with_hints(batches: Iterable[Batch]) -> Iterator[Any]:
+    """Yield the rows of all batches as a dlt resource yields them."""
     for batch in batches:
         for name, record in TABLES.items():
             rows, gone = batch.rows.get(name, []), batch.gone.get(name, [])

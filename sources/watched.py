@@ -82,8 +82,18 @@ def watched(response: Response) -> Watched:
     Whatever does not fit is left out: an answer is never lost for its ``params``.
     """
     try:
+        return _DECODER.decode(response.params)
+    except (msgspec.MsgspecError, RecursionError):
+        return _watched_in_parts(response)
+
+
+_DECODER = msgspec.json.Decoder(Watched)
+
+
+def _watched_in_parts(response: Response) -> Watched:
+    try:
         params = msgspec.json.decode(response.params, type=dict[str, Any])
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.MsgspecError, RecursionError):
         params = {}
     known: dict[str, Any] = {
         "execution_id": str(params.get("execution_id") or ""),

@@ -9,7 +9,9 @@ from typing import Any, Self
 import duckdb
 
 from pipelines.load import select_from
-from pipelines.views import create_tables
+from pipelines.tables import appender, create_tables
+from sources import optional_part
+from sources.bulk import append_new
 from sources.fold import Batch, fold
 from sources.observations import Normalizer
 from sources.records import TABLES, Mode, Record, Response
@@ -20,13 +22,17 @@ Rows = dict[str, list[tuple[Any, ...]]]
 
 
 class PlainStore:
-    """Takes responses in loads, as the product does, and shows its tables."""
+    """Takes responses in loads, as the product does, and shows its tables.
+
+    ``rest`` has the ids of the responses that the last load did not just append.
+    """
 
     def __init__(self, normalizer: Normalizer, provider: str = "torale") -> None:
         self.con = duckdb.connect()
         self.con.execute("set timezone = 'UTC'")
         create_tables(self.con)
         self._normalizer = normalizer
+        self._columnar = optional_part(provider, "columns")
         self.seen = Seen(select_from(self.con), provider, "default")
 
     def close(self) -> None:
@@ -34,18 +40,38 @@ class PlainStore:
         self.con.close()
         del self.con, self.seen
 
-    def after(self, *loads: Sequence[Response], trusts_store: bool = True) -> Self:
+    def after(
+        self,
+        *loads: Sequence[Response],
+        trusts_store: bool = True,
+        appends: bool = False,
+    ) -> Self:
         """Empty the store, take these loads, and return the store."""
         for name in TABLES:
             self.con.execute(f"delete from execledger.{name}")
         for responses in loads:
-            self.load(responses, trusts_store=trusts_store)
+            self.load(responses, trusts_store=trusts_store, appends=appends)
         return self
 
-    def load(self, responses: Sequence[Response], *, trusts_store: bool = True) -> None:
-        """Fold and load responses, as one load."""
+    def load(
+        self,
+        responses: Sequence[Response],
+        *,
+        trusts_store: bool = True,
+        appends: bool = False,
+    ) -> None:
+        """Fold and load responses, as one load; or append first what is new."""
+        self.rest = {one.response_id for one in responses}
+        if appends:
+            self.rest = append_new(
+                lambda: iter(responses),
+                self._normalizer,
+                self.seen,
+                appender(self.con),
+                columnar=self._columnar,
+            )
         batches = fold(
-            lambda: iter(responses),
+            lambda: (one for one in responses if one.response_id in self.rest),
             self._normalizer,
             self.seen,
             trusts_store=trusts_store,

@@ -19,7 +19,7 @@ ARROWS = {
     "records": "errors",
     "json_text": "records errors",
     "values": "json_text records errors",
-    "observations": "records errors",
+    "observations": "json_text records errors",
     "watched": "records errors",
     "rows": "values observations json_text records errors",
     # asking: knows nothing of tables
@@ -42,18 +42,22 @@ ARROWS = {
     "seen": "observations json_text records errors",
     "fold": "seen observations json_text records errors",
     "tables": "fold records errors",
+    "columnar": "tables values records",
+    "bulk": "columnar tables fold seen observations records",
     "leftovers": "provider journal observations errors",
     "polled": (
         "provider leases watchlist watched journal seen polling exchange retries http "
         "failures observations records errors"
     ),
     "source": (
-        "tracking __init__ leftovers provider tables fold journal seen observations "
-        "records errors"
+        "tracking __init__ leftovers provider tables fold journal seen "
+        "observations records errors"
     ),
     "tracking": "watchlist watched journal values errors __init__",
     "submits": "leases watchlist watched journal journal_file records errors",
-    "submit_answers": "submits rows failures exchange retries http records __init__",
+    "submit_answers": (
+        "submits observations failures exchange retries http records __init__"
+    ),
     "submitting": (
         "leases submit_answers submits watchlist watched journal exchange retries "
         "http records __init__"
@@ -95,6 +99,7 @@ ARROWS = {
         ".mapping .answers .deployments .platform .refusals .verdicts watched rows "
         "values observations json_text records errors"
     ),
+    "<provider>.columns": ".mapping .normalize columnar json_text records",
     "<provider>.mapping": (
         ".answers .files .listed .pieces .refusals .steps .usage .verdicts watched "
         "rows values observations json_text records errors"

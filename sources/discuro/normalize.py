@@ -19,7 +19,7 @@ from sources.discuro.mapping import (
     workflow_rows,
 )
 from sources.json_text import Decoded, canonical_sha256
-from sources.observations import Observation, Sight, Winner
+from sources.observations import Observation, Sight, Winner, decoded_body
 from sources.records import (
     Record,
     Response,
@@ -29,7 +29,6 @@ from sources.records import (
     workflow_key,
 )
 from sources.rows import (
-    decoded_body,
     failed_request,
     loose_reject_row,
     rejected_body,
@@ -87,15 +86,17 @@ def observe(response: Response) -> Sight:
         outcome = "pending"
     seen = _detail(response, known, execution_id, standing, body)
     observations = [seen, *_workflows(response, known), *rejects]
-    return Sight(outcome=outcome, observations=observations)
+    return Sight(outcome=outcome, observations=observations, decoded=decoded)
 
 
-def records(response: Response, winners: Sequence[Winner]) -> list[Record]:
+def records(
+    response: Response, winners: Sequence[Winner], decoded: Decoded
+) -> list[Record]:
     """Return the rows of the winning subjects of one response."""
-    known, decoded = watched(response), decoded_body(response)
+    known = watched(response)
     rows: list[Record] = []
     for winner in winners:
-        rows += _rows(response, winner, known, decoded or Decoded(None))
+        rows += _rows(response, winner, known, decoded)
     return rows
 
 

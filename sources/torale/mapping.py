@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import TypeGuard
 
 from sources.json_text import Fault, encode
 from sources.json_text import pointer as json_pointer
@@ -28,13 +29,26 @@ from sources.values import (
     timestamp,
 )
 
-__all__ = ["execution_rows", "request_error_rows", "workflow_rows"]
+__all__ = [
+    "ACTIVITY_LISTS",
+    "ANSWERS",
+    "SOURCE_LISTS",
+    "execution_rows",
+    "identity",
+    "request_error_rows",
+    "step_name",
+    "workflow_rows",
+]
 
-_ANSWERS = ("answer", "evidence", "summary", "content")
+ANSWERS = ("answer", "evidence", "summary", "content")
 """The field of ``result`` that holds the answer, by era; the first one counts."""
 
-_SOURCE_LISTS = ("sources", "grounding_sources")
-_ACTIVITY_LISTS = ("activity", "actions")
+SOURCE_LISTS = ("sources", "grounding_sources")
+"""The fields of ``result`` that list sources."""
+
+ACTIVITY_LISTS = ("activity", "actions")
+"""The fields of ``result`` that list what the provider did."""
+
 _STEP_NAMES = ("tool", "name", "action", "type")
 
 
@@ -127,7 +141,7 @@ def _change_summary(fields: Fields, inner: Fields) -> str | None:
 def _outputs(rows: Rows, fields: Fields, inner: Fields, raw: object) -> None:
     """Add the whole result, and the answer by itself."""
     rows.output(fields.where("result"), 0, "result", raw)
-    for name in _ANSWERS:
+    for name in ANSWERS:
         answer = inner.raw(name)
         if answer is not None:
             rows.output(inner.where(name), 1, "answer", answer)
@@ -136,7 +150,7 @@ def _outputs(rows: Rows, fields: Fields, inner: Fields, raw: object) -> None:
 
 def _activity(rows: Rows, inner: Fields) -> None:
     position = 0
-    for name in _ACTIVITY_LISTS:
+    for name in ACTIVITY_LISTS:
         for place, value in enumerate(inner.take(name, items) or ()):
             path = inner.where(name) + json_pointer(place)
             _step(rows, path, position, value)
@@ -145,42 +159,49 @@ def _activity(rows: Rows, inner: Fields) -> None:
 
 def _step(rows: Rows, path: str, position: int, value: object) -> None:
     fields = rows.fields(value if isinstance(value, dict) else {}, path)
-    named = (fields.raw(name) for name in _STEP_NAMES)
-    name = value if isinstance(value, str) else next(filter(_is_text, named), None)
     rows.add(
         ExecutionStep,
         step_key=rows.key_of(path),
         kind="activity",
         position=position,
-        name=name,
+        name=step_name(value),
         started_at=fields.take("started_at", timestamp),
         ended_at=fields.take("completed_at", timestamp),
     )
 
 
-def _is_text(value: object) -> bool:
+def step_name(value: object) -> str | None:
+    """Return the name of an entry of the activity, which may be just a text."""
+    if isinstance(value, str):
+        return value
+    said = value if isinstance(value, dict) else {}
+    return next(filter(_is_text, map(said.get, _STEP_NAMES)), None)
+
+
+def _is_text(value: object) -> TypeGuard[str]:
     return isinstance(value, str)
 
 
 def _sources(rows: Rows, fields: Fields, inner: Fields) -> None:
     """Add each source once across the places; doubles within one list stay."""
     places = [(fields, "grounding_sources")]
-    places += [(inner, name) for name in _SOURCE_LISTS]
+    places += [(inner, name) for name in SOURCE_LISTS]
     before: Counter[str] = Counter()
     position = 0
     for holder, name in places:
         here: Counter[str] = Counter()
         for place, entry in enumerate(holder.take(name, items) or ()):
-            identity = _identity(entry)
-            here[identity] += 1
-            if here[identity] > before[identity]:
+            same = identity(entry)
+            here[same] += 1
+            if here[same] > before[same]:
                 path = holder.where(name) + json_pointer(place)
                 _source(rows, path, position, entry, keep_rest=holder is fields)
                 position += 1
         before |= here
 
 
-def _identity(entry: object) -> str:
+def identity(entry: object) -> str:
+    """Return what tells one source of a list from another: its address, if any."""
     if isinstance(entry, dict):
         address = entry.get("uri") or entry.get("url")
         return address if isinstance(address, str) else encode(entry)
@@ -215,7 +236,7 @@ def _source(
 def _failure(rows: Rows, fields: Fields, inner: Fields, message: str | None) -> None:
     """Add the error of a failed execution, in the words it has."""
     path = fields.where("error_message")
-    in_answer = _ANSWERS if inner.raw("success") is False else ()
+    in_answer = ANSWERS if inner.raw("success") is False else ()
     for name in ("error", *in_answer):  # errors once stood where the answer does
         if message is None and _is_text(inner.raw(name)):
             message, path = str(inner.raw(name)), inner.where(name)

@@ -17,10 +17,9 @@ from sources.json_text import (
     pointer,
     resolve,
 )
-from sources.observations import Observation, Sight, Winner
+from sources.observations import Observation, Sight, Winner, decoded_body
 from sources.records import Record, Response, Status, execution_key, workflow_key
 from sources.rows import (
-    decoded_body,
     failed_request,
     listed,
     loose_reject,
@@ -36,7 +35,15 @@ from sources.torale.mapping import (
 )
 from sources.values import MisfitError, text_or_none, timestamp
 
-__all__ = ["VERSION", "has_no_details", "observe", "records", "status_of"]
+__all__ = [
+    "TERMINAL",
+    "VERSION",
+    "has_no_details",
+    "neutral_status",
+    "observe",
+    "records",
+    "status_of",
+]
 
 VERSION = 1
 """Rises whenever the same response would give other rows."""
@@ -52,7 +59,8 @@ _STATUS: dict[str, Status] = {
 _NOT_FOUND = 404
 _NO_ROUTE: dict[str, object] = {"detail": "Not Found"}
 _FAILED = frozenset({"http_error", "transport_error", "truncated"})
-_TERMINAL = frozenset({"succeeded", "failed", "cancelled"})
+TERMINAL = frozenset({"succeeded", "failed", "cancelled"})
+"""Neutral statuses after which nothing more comes."""
 
 
 def observe(response: Response) -> Sight:
@@ -70,7 +78,7 @@ def observe(response: Response) -> Sight:
     sight = read(response, params, decoded.value) if read else None
     if sight is None:
         return rejected_body(response, "unexpected_shape", scope)
-    return with_faults(response, sight, decoded.faults, scope)
+    return with_faults(response, sight, decoded, scope)
 
 
 def has_no_details(response: Response) -> bool:
@@ -85,9 +93,10 @@ def has_no_details(response: Response) -> bool:
     return decoded is None or decoded.value == _NO_ROUTE
 
 
-def records(response: Response, winners: Sequence[Winner]) -> list[Record]:
+def records(
+    response: Response, winners: Sequence[Winner], decoded: Decoded
+) -> list[Record]:
     """Return the rows of the winning subjects of one response."""
-    decoded = decoded_body(response) or Decoded(None)
     rows: list[Record] = []
     for winner in winners:
         rows += _rows(response, winner, decoded)
@@ -211,21 +220,23 @@ _READERS: dict[str, _Reader] = {
 
 
 def status_of(item: dict[str, object]) -> tuple[Status, str | None, bool]:
-    """Return neutral status, the provider's word, and whether it is final.
+    """Return neutral status, the provider's word, and whether it is final."""
+    word = text_or_none(item.get("status"))
+    status = neutral_status(word, item.get("result"))
+    return status, word, status in TERMINAL
+
+
+def neutral_status(word: str | None, result: object) -> Status:
+    """Return the neutral status of a row with this word and this result.
 
     A row that says ``success`` while its result says ``success: false`` failed:
     errors were stored that way for a time.
     """
-    word = text_or_none(item.get("status"))
     status: Status = _STATUS.get(word or "", "unknown")
-    result = item.get("result")
-    if (
-        status == "succeeded"
-        and isinstance(result, dict)
-        and result.get("success") is False
-    ):
-        status = "failed"
-    return status, word, status in _TERMINAL
+    is_success = status == "succeeded"
+    if is_success and isinstance(result, dict) and result.get("success") is False:
+        return "failed"
+    return status
 
 
 def _time(value: object) -> datetime | None:

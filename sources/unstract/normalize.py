@@ -7,10 +7,9 @@ what its servers were seen to answer; both dialects of either.
 from collections.abc import Callable, Sequence
 
 from sources.json_text import Decoded, canonical_sha256, resolve
-from sources.observations import Observation, Sight, Winner
+from sources.observations import Observation, Sight, Winner, decoded_body
 from sources.records import Record, Response, workflow_key
 from sources.rows import (
-    decoded_body,
     failed_request,
     loose_reject_row,
     rejected_body,
@@ -57,8 +56,7 @@ def observe(response: Response) -> Sight:
     if sight is None:
         reason = "not_json" if decoded is None else "unexpected_shape"
         return rejected_body(response, reason, scope)
-    faults = decoded.faults if decoded else ()
-    return with_faults(response, sight, faults, scope)
+    return with_faults(response, sight, decoded, scope) if decoded else sight
 
 
 def _read_one(response: Response, decoded: Decoded | None) -> Sight | None:
@@ -100,9 +98,10 @@ def _deployment(response: Response, known: Watched) -> Observation:
     )
 
 
-def records(response: Response, winners: Sequence[Winner]) -> list[Record]:
+def records(
+    response: Response, winners: Sequence[Winner], decoded: Decoded
+) -> list[Record]:
     """Return the rows of the winning subjects of one response."""
-    decoded = decoded_body(response) or Decoded(None)
     rows: list[Record] = []
     for winner in winners:
         rows += _rows(response, winner, decoded)

@@ -11,7 +11,8 @@ from playwright.sync_api import Browser, Dialog, Page, Request
 
 from pipelines.config import quiet_dlt
 from pipelines.store import Home
-from pipelines.views import create_tables, make_views
+from pipelines.tables import create_tables
+from pipelines.views import make_views
 from tests.browser.chromium import chromium
 
 EVIL = "evil.example"

@@ -14,7 +14,8 @@ from pipelines.fragments import NOTEBOOKS
 from pipelines.query import opened
 from pipelines.report import CHAPTERS
 from pipelines.store import Home
-from pipelines.views import create_tables, make_views
+from pipelines.tables import create_tables
+from pipelines.views import make_views
 from tests.notebooks.conftest import Shown, read, run
 
 SCREEN = 45

@@ -28,25 +28,29 @@ POINTS = {
     "a body is there": Point("before", 3, "sources.journal:Journal.append"),
     "a response is journaled": Point("after", 3, "sources.journal:Journal.append"),
     "everything is journaled": Point("before", 1, "pipelines.load:drain"),
-    "in extract": Point("before", 20, "sources.tables:_marked"),
+    "new rows are appended": Point("after", 1, "pipelines.draining:_append"),
+    "in extract": Point("before", 3, "sources.tables:_marked"),
     "after extract": Point("before", 1, "dlt.pipeline.pipeline:Pipeline.normalize"),
     "in normalize": Point(
         "after",
-        5,
+        2,
         "dlt.normalize.items_normalizers.arrow:ArrowItemsNormalizer.__call__",
     ),
     "after normalize": Point("before", 1, "dlt.pipeline.pipeline:Pipeline.load"),
     "in dlt's load": Point(
-        "after", 4, "dlt.destinations.impl.duckdb.duck:DuckDbCopyJob.run"
+        "after", 2, "dlt.destinations.impl.duckdb.duck:DuckDbCopyJob.run"
     ),
     "in dlt's merge": Point(
-        "after", 3, "dlt.destinations.job_client_impl:SqlLoadJob.run"
+        "after", 2, "dlt.destinations.job_client_impl:SqlLoadJob.run"
     ),
-    "after dlt's load": Point("after", 1, "pipelines.load:drain"),
+    "everything is loaded": Point("after", 1, "pipelines.load:drain"),
     "before publishing": Point("before", 1, "pipelines.store:WorkCopy.publish"),
     "after publishing": Point("before", 1, "sources.journal:Journal.clear"),
 }
 """Where a command may be cut off, in the order in which a load comes by."""
+
+MERGING = list(POINTS)[list(POINTS).index("in extract") : -3]
+"""Those in dlt, where only a load comes by that finds something changed."""
 
 
 def arm(point: Point, number: int) -> None:

@@ -13,7 +13,8 @@ from pipelines.config import bounds, budgets
 from pipelines.limits import Bounds, Budget
 from pipelines.sql_files import SqlFile
 from pipelines.store import Home, locked
-from pipelines.views import create_tables, make_views
+from pipelines.tables import create_tables
+from pipelines.views import make_views
 from sources.errors import ConfigurationError, StoreError
 from sources.records import TABLES
 from tests.pipelines.command import execledger

@@ -429,7 +429,8 @@ def files_with(text: str, folder: Path) -> list[str]:
 
 @pytest.mark.usefixtures("url")
 @pytest.mark.parametrize(
-    "place", ["sources.source.fold", "dlt.load.load.Load.run", "pipelines.load.finish"]
+    "place",
+    ["pipelines.draining.fold", "dlt.load.load.Load.run", "pipelines.load.finish"],
 )
 def test_a_key_is_in_no_file_that_a_failed_load_leaves(
     home: Home, place: str, monkeypatch: pytest.MonkeyPatch

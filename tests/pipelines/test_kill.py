@@ -15,7 +15,7 @@ from sources.journal import Journal
 from sources.loopback import serve
 from sources.records import TABLES, Mode
 from sources.torale.twin import ToraleTwin
-from tests.pipelines.killed_command import POINTS
+from tests.pipelines.killed_command import MERGING, POINTS
 from tests.pipelines.small_torale import (
     AT_OUR_TIME,
     KEY,
@@ -115,6 +115,7 @@ def kept(home: Home) -> int:
         )
         for is_later in (True, False)
         for point in POINTS
+        if is_later or point not in MERGING
     ],
 )
 def test_a_kill_anywhere_changes_nothing_that_the_next_load_does_not_mend(

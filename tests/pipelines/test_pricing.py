@@ -15,7 +15,7 @@ from pipelines.prices import ALWAYS, OwnPrice, Used, prices_of
 from pipelines.pricing import price_new_models, reprice
 from pipelines.rules import read_csv
 from pipelines.store import Home
-from pipelines.views import create_tables
+from pipelines.tables import create_tables
 from sources.errors import ConfigurationError, StoreError
 from sources.records import ModelPrice
 from tests.pipelines.command import execledger

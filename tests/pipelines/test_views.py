@@ -11,8 +11,9 @@ from sqlglot import exp
 from pipelines.descriptions import descriptions
 from pipelines.sql_files import SQL, SqlFile, in_order, sql_files
 from pipelines.store import Home
+from pipelines.tables import create_tables
 from pipelines.tables_page import page
-from pipelines.views import create_tables, create_views, make_views, views
+from pipelines.views import create_views, make_views, views
 from sources.errors import StoreError
 
 NOWHERE = Home(Path("nowhere"))

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sources.json_text import canonical_sha256
+from sources.json_text import Decoded, canonical_sha256
 from sources.observations import Observation, Sight, Winner
-from sources.records import Execution, Record, Response, execution_key
+from sources.records import TABLES, Execution, Record, Response, execution_key
 from sources.torale import normalize
 from tests.plain_store import PlainStore
 from tests.responses import response
@@ -106,6 +106,36 @@ def test_any_partition_into_loads_gives_the_same_tables(
     cut = store.after(*parts).tables(), store.tables(only=LEDGERS)
 
     assert cut == whole
+
+
+@settings(max_examples=60, deadline=None)
+@given(history=histories(), data=st.data())
+def test_what_is_new_may_be_appended(
+    store: PlainStore, history: list[Response], data: st.DataObject
+) -> None:
+    """Law: what is appended is what the fold makes of it.
+
+    Of rejects there may be more: those of a row that a later one replaces.
+    """
+    cut = data.draw(st.integers(0, len(history)))
+    parts = (history[:cut], history[cut:])
+    tables = TABLES.keys() - {"load_rejects"}
+
+    folded = store.after(*parts).tables(only=tables)
+    appended = store.after(*parts, appends=True).tables(only=tables)
+
+    assert appended == folded
+
+
+def test_what_is_new_is_appended_and_what_was_seen_is_folded(store: PlainStore) -> None:
+    """Each response by itself: once anything in it is known, the fold decides."""
+    new, odd = {"id": "e1", "task_id": "t1"}, {"no": "id"}
+    said = [[new], [{**new, "id": "e2"}], [new], [{**new, "id": "e3"}, odd], []]
+    history = [response("torale", one, second=n) for n, one in enumerate(said)]
+
+    store.after(history, appends=True)
+
+    assert store.rest == {one.response_id for one in history[2:]}
 
 
 @settings(max_examples=40, deadline=None)
@@ -345,8 +375,11 @@ class ReadOnce:
         )
         return Sight(outcome="ok", observations=[seen])
 
-    def records(self, response: Response, winners: Sequence[Winner]) -> list[Record]:
+    def records(
+        self, response: Response, winners: Sequence[Winner], decoded: Decoded
+    ) -> list[Record]:
         """Return a row for each."""
+        del decoded
         return [
             Execution(
                 provider="small",

@@ -4,10 +4,10 @@ import pytest
 from msgspec.structs import replace
 
 from sources.json_text import Fault, canonical_sha256, decode, sha256
+from sources.observations import decoded_body
 from sources.records import ErrorRecord, ExecutionMetadata, LoadReject, Record
 from sources.rows import (
     Rows,
-    decoded_body,
     failed_request,
     first_words,
     is_within,

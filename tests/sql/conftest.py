@@ -7,7 +7,8 @@ import duckdb
 import pytest
 
 from pipelines.store import Home
-from pipelines.views import create_tables, make_views
+from pipelines.tables import create_tables
+from pipelines.views import make_views
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,8 @@ from pipelines.limits import Bounds
 from pipelines.pricing import price_new_models
 from pipelines.rules import Category
 from pipelines.store import Home
-from pipelines.views import create_tables, make_views, views
+from pipelines.tables import create_tables
+from pipelines.views import make_views, views
 from sources import part, providers
 from sources.json_text import encode
 from sources.records import TABLES

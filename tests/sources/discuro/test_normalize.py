@@ -12,8 +12,8 @@ from msgspec import structs
 
 from sources.discuro import normalize
 from sources.discuro.normalize import observe, records
-from sources.json_text import canonical_sha256
-from sources.observations import Observation, Winner
+from sources.json_text import Decoded, canonical_sha256
+from sources.observations import Observation, Winner, decoded_body
 from sources.records import Outcome, Record, Response
 from sources.watched import Watched
 from tests.plain_store import PlainStore
@@ -35,7 +35,7 @@ def rows_of(one: Response) -> Rows:
         Winner(observation=seen, first_seen_at=BEGIN)
         for seen in observe(one).observations
     ]
-    for record in records(one, winners):
+    for record in records(one, winners, decoded_body(one) or Decoded(None)):
         found[record.TABLE].append(record)
     return found
 

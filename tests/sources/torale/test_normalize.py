@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from sources.observations import Winner
+from sources.json_text import Decoded
+from sources.observations import Winner, decoded_body
 from sources.records import Record, Response
 from sources.torale.normalize import observe, records, status_of
 from tests.responses import BEGIN, recorded, response
@@ -29,7 +30,7 @@ def rows_of(one: Response) -> Rows:
         Winner(observation=seen, first_seen_at=BEGIN, list_sha256=seen.sha256)
         for seen in observe(one).observations
     ]
-    for record in records(one, winners):
+    for record in records(one, winners, decoded_body(one) or Decoded(None)):
         found[record.TABLE].append(record)
     return found
 

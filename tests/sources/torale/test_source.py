@@ -9,16 +9,19 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import dlt
 import duckdb
 import pytest
 from dlt.pipeline.exceptions import PipelineStepFailed
 
 from pipelines.load import select_from
+from sources.fold import fold
 from sources.journal import Journal
 from sources.loopback import serve
 from sources.records import TABLES, Response
 from sources.seen import Seen
 from sources.source import drain_source
+from sources.tables import every_table
 from sources.torale import normalize, torale_source
 from sources.torale.twin_world import Task
 from tests.plain_store import PlainStore, Rows, shown
@@ -247,9 +250,10 @@ def by_dlt(folder: Path) -> Rows:
         con.execute("set timezone = 'UTC'")
         seen = Seen(select_from(con), "torale", "default")
         pipeline = pipeline_in(folder, con)
+        pipeline.run(dlt.resource(every_table(), name="tables"))
         for responses in LOADS:
-            drained = drain_source("torale", partial(iter, responses), normalize, seen)
-            pipeline.run(drained, loader_file_format="parquet")
+            folded = fold(partial(iter, responses), normalize, seen)
+            pipeline.run(drain_source("torale", folded), loader_file_format="parquet")
         return {name: shown(con, name) for name in TABLES}
 
 

@@ -9,7 +9,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from sources.observations import Observation, Winner
+from sources.json_text import Decoded
+from sources.observations import Observation, Winner, decoded_body
 from sources.records import Record, Response
 from sources.unstract.normalize import observe, records
 from tests.responses import BEGIN, recorded, response
@@ -28,7 +29,7 @@ def rows_of(one: Response) -> Rows:
         Winner(observation=seen, first_seen_at=BEGIN, list_sha256=seen.list_sha256)
         for seen in observe(one).observations
     ]
-    for record in records(one, winners):
+    for record in records(one, winners, decoded_body(one) or Decoded(None)):
         found[record.TABLE].append(record)
     return found
 

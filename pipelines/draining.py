@@ -1,0 +1,133 @@
+"""From raw responses into the work copy: what is new is appended, the rest merged.
+
+A first load, a backfill and a replay are almost all new rows: they go straight into the
+tables. What was seen before is folded; dlt merges what came of that, if anything did.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
+
+import msgspec
+
+from pipelines.config import quiet_dlt
+from pipelines.store import WorkCopy
+from pipelines.tables import appender, create_tables
+from sources import optional_part
+from sources.bulk import append_new
+from sources.errors import ExecledgerError, StoreError
+from sources.fold import Batch, fold
+from sources.observations import Normalizer
+from sources.records import TABLES, Mode, Response
+from sources.seen import Seen
+from sources.tables import to_arrow
+
+__all__ = ["INTERRUPTED", "Inflow", "drain"]
+
+INTERRUPTED = "Query interrupted"
+"""What a ``RuntimeError`` of DuckDB says that was Ctrl-C."""
+
+
+class Inflow(msgspec.Struct, frozen=True):
+    """Responses of one account, and how rows are made of them.
+
+    ``waiting`` gives them in order, each time it is called. ``is_replay`` is for
+    those that are in the store already.
+    """
+
+    provider: str
+    seen: Seen
+    waiting: Callable[[], Iterable[Response]]
+    normalizer: Normalizer
+    is_replay: bool = False
+
+
+def drain(work: WorkCopy, inflows: Sequence[Inflow]) -> None:
+    """Load what flows in into the work copy; what dlt merges, as one package.
+
+    Raises ``StoreError`` where that fails; the copy is then of no use.
+    """
+    try:
+        create_tables(work.con)
+        work.con.begin()  # so that whole row groups are written at once, and no log
+        rests = [_append(work, inflow) for inflow in inflows]
+        work.con.commit()
+        merges = [_merges(work, *one) for one in zip(inflows, rests, strict=True)]
+        _merge(work, inflows, merges)
+    except Exception as failed:
+        raise _cause(failed) from failed
+
+
+def _append(work: WorkCopy, inflow: Inflow) -> set[str]:
+    """Append what is new; return the ids of the responses that are left to fold."""
+    return append_new(
+        inflow.waiting,
+        inflow.normalizer,
+        inflow.seen,
+        appender(work.con, keeps_ledgers=inflow.is_replay),
+        columnar=optional_part(inflow.provider, "columns"),
+        keeps_raw=not inflow.is_replay,
+    )
+
+
+def _merges(work: WorkCopy, inflow: Inflow, rest: set[str]) -> Iterator[Batch]:
+    """Fold the rest: append to the ledgers, and yield what is to be merged."""
+    if not rest:
+        return
+    append = appender(work.con, keeps_ledgers=True)
+
+    def left() -> Iterator[Response]:
+        return (one for one in inflow.waiting() if one.response_id in rest)
+
+    for batch in fold(left, inflow.normalizer, inflow.seen):
+        rows = dict(batch.rows)
+        for name in [one for one in rows if TABLES[one].MODE is Mode.LEDGER]:
+            found = rows.pop(name)
+            if not (inflow.is_replay and name == Response.TABLE):
+                append(name, to_arrow(TABLES[name], found))
+        if rows or batch.gone:
+            yield Batch(rows=rows, gone=batch.gone)
+
+
+def _merge(
+    work: WorkCopy, inflows: Sequence[Inflow], merges: Sequence[Iterator[Batch]]
+) -> None:
+    """Have dlt merge what there is, if there is anything."""
+    begun = [(next(batches, None), batches) for batches in merges]
+    if all(first is None for first, _ in begun):
+        return
+    quiet_dlt()
+    import dlt
+
+    from sources.source import drain_source
+
+    sources = [
+        drain_source(inflow.provider, chain([first], batches))
+        for inflow, (first, batches) in zip(inflows, begun, strict=True)
+        if first is not None
+    ]
+    pipeline = dlt.pipeline(
+        "execledger",
+        pipelines_dir=str(work.dlt_dir),
+        destination=dlt.destinations.duckdb(work.con),
+        dataset_name="execledger",
+    )
+    pipeline.run(sources, loader_file_format="parquet")
+
+
+def _cause(failed: BaseException) -> BaseException:
+    """Return what made a load fail, if it is ours or Ctrl-C, else a ``StoreError``."""
+    chained = [failed]
+    while inner := getattr(chained[-1], "exception", None) or chained[-1].__cause__:
+        chained.append(inner)
+    for error in chained:
+        if isinstance(error, KeyboardInterrupt | ExecledgerError):
+            return error
+        if str(error) == INTERRUPTED:
+            return KeyboardInterrupt()
+    step = getattr(failed, "step", None)
+    place = f" in dlt's step {step!r}" if step else ""
+    reason = str(chained[-1]).strip().partition("\n")[0]
+    return StoreError(
+        f"The load failed{place}: {reason}. The store is as it was, and the journal "
+        "keeps every response: run it again."
+    )

@@ -1,0 +1,195 @@
+"""Responses that show only what nobody has seen before: straight into the tables.
+
+There is nothing to fold there and nothing to merge. What they come to is what the fold
+makes of them, and may be appended where the target can take it, such as the work copy
+of a load. Only what they leave is folded.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
+
+import msgspec
+import pyarrow as pa
+
+from sources.columnar import Columnar, IrregularError, Page
+from sources.fold import raw_of_new, rows_of_new
+from sources.observations import Kind, Normalizer, Sight
+from sources.records import TABLES, Record, Response
+from sources.seen import Seen
+from sources.tables import to_arrow
+
+__all__ = ["Append", "append_new"]
+
+Append = Callable[[str, pa.Table], None]
+"""Adds rows to the table of a name."""
+
+_CHUNK_BYTES = 8 * 1024 * 1024
+"""Raw bytes that are looked at together."""
+
+_ROWS = 122_880
+_BYTES = 32 * 1024 * 1024
+"""Rows or Arrow bytes of one table that are appended together."""
+
+_MAY_BE_NEW: frozenset[Kind] = frozenset({"item", "detail", "workflow"})
+"""Errors of requests and rejects are left to the fold: the same may come again."""
+
+
+def append_new(
+    waiting: Callable[[], Iterable[Response]],
+    normalizer: Normalizer,
+    seen: Seen,
+    append: Append,
+    *,
+    columnar: Columnar | None = None,
+    keeps_raw: bool = True,
+) -> set[str]:
+    """Append all rows of what shows only new subjects; return the ids of the rest.
+
+    A subject that was seen earlier in what waits is not new: the response goes to the
+    rest, whose fold finds in the store what was appended here. ``columnar`` is the
+    quick way to the same rows.
+    """
+    rest: set[str] = set()
+    novelty = _Novelty(seen)
+    pile = _Pile(append)
+    for chunk in _chunks(waiting()):
+        looks = [_look(response, normalizer, columnar) for response in chunk]
+        known = novelty.known(looks)
+        new = [look for look in looks if novelty.is_new(look, known)]
+        try:
+            tables = list(_by_columns(new, normalizer, columnar))
+        except IrregularError:
+            new = [_look(look.response, normalizer) for look in new]
+            tables = []
+        new = [look for look in new if _may_be_new(look)]
+        for record, table in chain(tables, _by_rows(new, normalizer)):
+            if keeps_raw or record is not Response:
+                pile.add(record.TABLE, table)
+        made = {look.response.response_id for look in new}
+        rest |= {one.response_id for one in chunk} - made
+    pile.flush()
+    return rest
+
+
+class _Look(msgspec.Struct):
+    """A response: its page, where it is regular, else what the fold sees in it."""
+
+    response: Response
+    page: Page | None = None
+    sight: Sight = Sight(outcome="ok")
+
+    def keys(self, *, workflows: bool) -> list[str]:
+        """Return the keys of the workflows, or of all else."""
+        if self.page is not None:
+            return [] if workflows else self.page.keys
+        seen = self.sight.observations
+        return [one.key for one in seen if (one.kind == "workflow") == workflows]
+
+
+def _look(
+    response: Response, normalizer: Normalizer, columnar: Columnar | None = None
+) -> _Look:
+    page = columnar.read(response) if columnar else None
+    if page is not None:
+        return _Look(response, page)
+    return _Look(response, sight=normalizer.observe(response))
+
+
+def _may_be_new(look: _Look) -> bool:
+    return all(one.kind in _MAY_BE_NEW for one in look.sight.observations)
+
+
+def _by_columns(
+    looks: Sequence[_Look], normalizer: Normalizer, columnar: Columnar | None
+) -> Iterator[tuple[type[Record], pa.Table]]:
+    """Yield the rows of those that are regular."""
+    pages = [look.page for look in looks if look.page is not None]
+    if columnar and pages:
+        yield from columnar.tables(pages)
+        version = normalizer.VERSION
+        raw = [raw_of_new(page.response, page.answered, version) for page in pages]
+        yield Response, to_arrow(Response, raw)
+
+
+def _by_rows(
+    looks: Sequence[_Look], normalizer: Normalizer
+) -> Iterator[tuple[type[Record], pa.Table]]:
+    """Yield the rows of those that are not regular."""
+    rows: dict[str, list[Record]] = defaultdict(list)
+    for look in looks:
+        if look.page is None:
+            for row in rows_of_new(look.response, look.sight, normalizer):
+                rows[row.TABLE].append(row)
+    for name, found in rows.items():
+        yield TABLES[name], to_arrow(TABLES[name], found)
+
+
+class _Novelty:
+    """Tells subjects that nobody has seen from those that are known."""
+
+    def __init__(self, seen: Seen) -> None:
+        self._seen = seen
+        self._is_blank = seen.is_blank()
+        # Hashes take less than the keys; where two are equal by chance, the response
+        # goes to the rest, and all is right as well.
+        self._before: set[int] = set()
+
+    def known(self, looks: Iterable[_Look]) -> set[str]:
+        """Return the keys that are in the store of all that these responses show."""
+        if self._is_blank:
+            return set()
+        executions = [key for one in looks for key in one.keys(workflows=False)]
+        workflows = [key for one in looks for key in one.keys(workflows=True)]
+        found = self._seen.executions(executions).keys()
+        return found | self._seen.workflows(workflows).keys()
+
+    def is_new(self, look: _Look, known: set[str]) -> bool:
+        """Tell whether a response shows something, and only what is new."""
+        keys = look.keys(workflows=False) + look.keys(workflows=True)
+        hashes = {hash(key) for key in keys}
+        is_new = (
+            0 < len(keys) == len(hashes)
+            and hashes.isdisjoint(self._before)
+            and known.isdisjoint(keys)
+            and _may_be_new(look)
+        )
+        self._before |= hashes
+        return is_new
+
+
+class _Pile:
+    """Gathers rows of each table until it is worth while to append them."""
+
+    def __init__(self, append: Append) -> None:
+        self._append = append
+        self._tables: dict[str, list[pa.Table]] = defaultdict(list)
+
+    def add(self, name: str, table: pa.Table) -> None:
+        """Add rows of the table of a name."""
+        tables = self._tables[name]
+        tables.append(table)
+        rows, size = sum(map(len, tables)), sum(one.nbytes for one in tables)
+        if rows >= _ROWS or size >= _BYTES:
+            self._flush(name)
+
+    def flush(self) -> None:
+        """Append all that is left."""
+        for name in list(self._tables):
+            self._flush(name)
+
+    def _flush(self, name: str) -> None:
+        self._append(name, pa.concat_tables(self._tables.pop(name)))
+
+
+def _chunks(responses: Iterable[Response]) -> Iterator[Sequence[Response]]:
+    chunk: list[Response] = []
+    size = 0
+    for response in responses:
+        chunk.append(response)
+        size += len(response.body or b"")
+        if size > _CHUNK_BYTES:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
+        yield chunk
