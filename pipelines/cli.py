@@ -6,6 +6,7 @@ next load, 1 loaded but a provider failed, 0 all well; 130 interrupted. What is 
 to import is imported inside the commands that need it.
 """
 
+import gc
 import os
 import sys
 from datetime import UTC, datetime, timedelta
@@ -43,6 +44,7 @@ def main() -> None:
     """Run a command and exit with its code; errors made on purpose are one line."""
     from sources.errors import ConfigurationError, ExecledgerError, StoreLocked
 
+    gc.set_threshold(50_000, 20, 100)  # rows are many objects, and none is in a cycle
     try:
         sys.exit(cli(standalone_mode=False) or 0)
     except click.ClickException as error:

@@ -9,7 +9,6 @@ from pipelines.config import Account
 from sources import part
 from sources.errors import ExecledgerError, ProviderError
 from sources.journal import Journal
-from sources.leftovers import listed_scopes, note_cut_listings
 from sources.masking import mask_secrets
 from sources.provider import Collected, Window
 from sources.seen import Seen, Select
@@ -36,7 +35,6 @@ def collect_all(
     """Read what is due of all accounts, side by side, into the journal."""
 
     async def one(account: Account) -> Collected:
-        left = set(journal.ids(*account.of))
         unfinished = due.get(account.name, {})
         try:
             collected: Collected = await part(account.provider, "collect").collect(
@@ -50,9 +48,7 @@ def collect_all(
                 progress=lambda what, more: watch(account, what, more),
             )
         except Exception as error:  # noqa: BLE001 - whatever it is, others are loaded
-            return _broken_off(account, journal, unfinished, error)
-        normalizer = part(account.provider, "normalize")
-        note_cut_listings(collected, left, journal, normalizer, account.of)
+            return _broken_off(account, unfinished, error)
         collected.errors = [named(account, error) for error in collected.errors]
         return collected
 
@@ -63,14 +59,13 @@ def collect_all(
 
 
 def _broken_off(
-    account: Account, journal: Journal, due: Mapping[str, str], error: Exception
+    account: Account, due: Mapping[str, str], error: Exception
 ) -> Collected:
-    """Return what is known of a collecting that raised: nothing is read to its end."""
-    listed = listed_scopes(journal, part(account.provider, "normalize"), *account.of)
-    scopes = {scope for _, scope in listed}
+    """Return what is known of a collecting that raised."""
     return Collected(
         errors=[_in_words(account, fault) for fault in _leaves(error)],
-        unfinished=dict.fromkeys(scopes, "") | dict(due),
+        unfinished=dict(due),
+        broke_off=True,
     )
 
 

@@ -5,15 +5,17 @@ tables. What was seen before is folded; dlt merges what came of that, if anythin
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from itertools import chain
 
 import msgspec
+import pyarrow as pa
 
 from pipelines.config import quiet_dlt
-from pipelines.store import WorkCopy
+from pipelines.store import WorkCopy, causes
 from pipelines.tables import appender, create_tables
 from sources import optional_part
-from sources.bulk import append_new
+from sources.bulk import Looked, append_new
 from sources.errors import ExecledgerError, StoreError
 from sources.fold import Batch, fold
 from sources.observations import Normalizer
@@ -30,37 +32,50 @@ INTERRUPTED = "Query interrupted"
 class Inflow(msgspec.Struct, frozen=True):
     """Responses of one account, and how rows are made of them.
 
-    ``waiting`` gives them in order, each time it is called. ``is_replay`` is for
-    those that are in the store already.
+    ``waiting`` gives them in order, or of some ids only. ``is_replay`` is for those
+    that are in the store already.
     """
 
     provider: str
     seen: Seen
-    waiting: Callable[[], Iterable[Response]]
+    waiting: Callable[[set[str] | None], Iterable[Response]]
     normalizer: Normalizer
     is_replay: bool = False
 
 
-def drain(work: WorkCopy, inflows: Sequence[Inflow]) -> None:
+def drain(work: WorkCopy, inflows: Sequence[Inflow]) -> list[Looked]:
     """Load what flows in into the work copy; what dlt merges, as one package.
 
-    Raises ``StoreError`` where that fails; the copy is then of no use.
+    Returns what was found in each. Raises ``StoreError`` where that fails; the copy is
+    then of no use.
     """
+    # Arrow's own pool keeps what was freed, a third more memory here.
+    pa.set_memory_pool(pa.system_memory_pool())
     try:
         create_tables(work.con)
-        work.con.begin()  # so that whole row groups are written at once, and no log
-        rests = [_append(work, inflow) for inflow in inflows]
-        work.con.commit()
-        merges = [_merges(work, *one) for one in zip(inflows, rests, strict=True)]
+        looked = _append_all(work, inflows)
+        merges = [
+            _merges(work, inflow, found.rest)
+            for inflow, found in zip(inflows, looked, strict=True)
+        ]
         _merge(work, inflows, merges)
     except Exception as failed:
         raise _cause(failed) from failed
+    return looked
 
 
-def _append(work: WorkCopy, inflow: Inflow) -> set[str]:
-    """Append what is new; return the ids of the responses that are left to fold."""
+def _append_all(work: WorkCopy, inflows: Sequence[Inflow]) -> list[Looked]:
+    """Append what is new, in one transaction: so whole row groups are written."""
+    work.con.begin()
+    looked = [_append(work, inflow) for inflow in inflows]
+    work.con.commit()
+    return looked
+
+
+def _append(work: WorkCopy, inflow: Inflow) -> Looked:
+    """Append what is new."""
     return append_new(
-        inflow.waiting,
+        lambda: inflow.waiting(None),
         inflow.normalizer,
         inflow.seen,
         appender(work.con, keeps_ledgers=inflow.is_replay),
@@ -74,10 +89,7 @@ def _merges(work: WorkCopy, inflow: Inflow, rest: set[str]) -> Iterator[Batch]:
     if not rest:
         return
     append = appender(work.con, keeps_ledgers=True)
-
-    def left() -> Iterator[Response]:
-        return (one for one in inflow.waiting() if one.response_id in rest)
-
+    left = partial(inflow.waiting, rest)
     for batch in fold(left, inflow.normalizer, inflow.seen):
         rows = dict(batch.rows)
         for name in [one for one in rows if TABLES[one].MODE is Mode.LEDGER]:
@@ -116,9 +128,7 @@ def _merge(
 
 def _cause(failed: BaseException) -> BaseException:
     """Return what made a load fail, if it is ours or Ctrl-C, else a ``StoreError``."""
-    chained = [failed]
-    while inner := getattr(chained[-1], "exception", None) or chained[-1].__cause__:
-        chained.append(inner)
+    chained = causes(failed)
     for error in chained:
         if isinstance(error, KeyboardInterrupt | ExecledgerError):
             return error

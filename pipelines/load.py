@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import duckdb
@@ -20,12 +21,20 @@ from pipelines.runs import (
     summed,
     unfinished,
 )
-from pipelines.store import Home, WorkCopy, locked, read_only, work_copy
+from pipelines.store import (
+    Home,
+    WorkCopy,
+    in_little_memory,
+    locked,
+    read_only,
+    work_copy,
+)
 from pipelines.tables import comment_tables
 from pipelines.views import make_views
 from sources import part
 from sources.errors import ExecledgerError, LoadCheckFailed
 from sources.journal import Journal
+from sources.leftovers import note_cut_listings
 from sources.provider import Collected, Window
 from sources.seen import Seen, Select
 from sources.submitting import recover
@@ -59,6 +68,31 @@ def load(
     ``StoreError`` where nothing could be loaded: the store is then as it was, and
     the journal keeps every response for the next run.
     """
+    return in_little_memory(
+        partial(
+            _load,
+            home,
+            accounts,
+            window=window,
+            watch=watch,
+            wait_s=wait_s,
+            max_wait_s=max_wait_s,
+            schedule_s=schedule_s,
+        )
+    )
+
+
+def _load(
+    home: Home,
+    accounts: Sequence[Account],
+    *,
+    is_frugal: bool,
+    window: Window,
+    watch: Watch,
+    wait_s: float,
+    max_wait_s: float,
+    schedule_s: float | None,
+) -> Report:
     started = datetime.now(UTC)
     home.create()
     with (
@@ -69,6 +103,7 @@ def load(
         select = select_from(work.con)
         due = unfinished(select)
         recover(journal, {account.of: account.settings for account in accounts})
+        left = [frozenset(journal.ids(*account.of)) for account in accounts]
         collected = collect_all(
             accounts,
             journal,
@@ -79,7 +114,11 @@ def load(
             max_wait_s=max_wait_s,
         )
         loads = [_Load(account, journal, select) for account in accounts]
-        drain(work, [load.inflow for load in loads])
+        if is_frugal:
+            work.use_little_memory(journal.heaviest())
+        looked = drain(work, [load.inflow for load in loads])
+        for result, before, found in zip(collected, left, looked, strict=True):
+            note_cut_listings(result, before, found.listed)
         reports = [
             load.report(result) for load, result in zip(loads, collected, strict=True)
         ]
@@ -112,7 +151,7 @@ class _Load:
         self.inflow = Inflow(
             provider=account.provider,
             seen=Seen(select, *account.of),
-            waiting=lambda: journal.waiting(*account.of),
+            waiting=lambda only: journal.waiting(*account.of, only=only),
             normalizer=part(account.provider, "normalize"),
         )
 

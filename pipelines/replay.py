@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterator
 from datetime import UTC, datetime
+from functools import partial
 
 import duckdb
 import msgspec
@@ -9,7 +10,7 @@ import msgspec
 from pipelines.draining import Inflow, drain
 from pipelines.load import finish, give_meaning, select_from
 from pipelines.runs import insert_run
-from pipelines.store import Home, WorkCopy, locked, work_copy
+from pipelines.store import Home, WorkCopy, in_little_memory, locked, work_copy
 from sources import part, providers
 from sources.errors import StoreError
 from sources.journal import uuid7
@@ -58,8 +59,14 @@ def replay(home: Home, *, wait_s: float = 0) -> Replayed:
     """
     if not home.published.exists():
         raise StoreError(f'{home.published} is not there: run "execledger load" first.')
+    return in_little_memory(partial(_replay, home, wait_s))
+
+
+def _replay(home: Home, wait_s: float, *, is_frugal: bool) -> Replayed:
     started = datetime.now(UTC)
     with locked(home, wait_s=wait_s), work_copy(home) as work:
+        if is_frugal:
+            work.use_little_memory(_heaviest(work.con))
         replayed = _rebuild(home, work)
         run = Run(
             run_id=uuid7(started),
@@ -151,6 +158,18 @@ def _remember(con: duckdb.DuckDBPyConnection) -> None:
     )
 
 
+def _heaviest(con: duckdb.DuckDBPyConnection) -> int:
+    """Return the bytes of the 2,048 largest bodies."""
+    sql = (
+        "select coalesce(sum(size_bytes), 0) from (select size_bytes from "
+        "execledger.raw_responses order by size_bytes desc limit 2048) as largest"
+    )
+    try:
+        return int(con.execute(sql).fetchall()[0][0])
+    except duckdb.CatalogException:  # no store of ours, as will be said
+        return 0
+
+
 def _count(con: duckdb.DuckDBPyConnection, where: str) -> int:
     rows = con.execute(f"select count(*) from execledger.{where}").fetchall()
     return int(rows[0][0])
@@ -178,22 +197,23 @@ def _inflow(
     return Inflow(
         provider=provider,
         seen=Seen(select_from(work.con), provider, connection),
-        waiting=lambda: _responses(work.con, provider, connection),
+        waiting=lambda only: _responses(work.con, (provider, connection), only),
         normalizer=_Sparing(part(provider, "normalize"), kept),
         is_replay=True,
     )
 
 
 def _responses(
-    con: duckdb.DuckDBPyConnection, provider: str, connection: str
+    con: duckdb.DuckDBPyConnection, of: tuple[str, str], only: Collection[str] | None
 ) -> Iterator[Response]:
     """Yield the stored responses that have something to read, in their order."""
     names = [column.name for column in columns(Response)]
+    chosen = "" if only is None else "and response_id = any(?)"
     cursor = con.cursor().execute(
         f"select {', '.join(names)} from execledger.raw_responses "
-        f"where provider = ? and connection = ? and {_readable()} "
+        f"where provider = ? and connection = ? and {_readable()} {chosen} "
         "order by received_at, response_id",
-        [provider, connection],
+        [*of, *([] if only is None else [list(only)])],
     )
     while rows := cursor.fetchmany(_FETCH):
         for row in rows:

@@ -7,15 +7,16 @@ takes that file's place in one rename.
 import errno
 import logging
 import os
+import re
 import secrets
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from filelock import FileLock, Timeout
 
@@ -24,14 +25,28 @@ from sources.errors import StoreError, StoreLocked
 if TYPE_CHECKING:
     import duckdb
 
-__all__ = ["Home", "WorkCopy", "locked", "read_only", "work_copy"]
+__all__ = [
+    "Home",
+    "WorkCopy",
+    "causes",
+    "in_little_memory",
+    "locked",
+    "read_only",
+    "work_copy",
+]
 
 _log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 _LOGS = (".wal", ".wal.checkpoint", ".wal.recovery")
 """What DuckDB keeps beside a file that somebody writes to."""
 
 _CHUNK = 1 << 30
+_LITTLE = 256_000_000
+_TIMES = 2
+"""Memory at the least, bytes; and how often the heaviest rows must fit into it."""
+
 _COPY_TRIES = 10
 _COPY_PAUSE_S = 0.05
 _OFFLINE = {
@@ -48,6 +63,8 @@ _NEXT_STEP = {
     errno.EPERM: _RIGHTS,
     errno.EROFS: _RIGHTS,
 }
+
+_OUT_OF_MEMORY = re.compile("out of memory|failed to pin block", re.IGNORECASE)
 
 _Version = tuple[tuple[str, int, int, int], ...]
 """Name, inode, size and time of change of the store's file and of each log."""
@@ -149,6 +166,15 @@ class WorkCopy:
         self.dlt_dir = home.work / "dlt"
         self.con, self._version = _open_copy(home.published, self._file, version)
 
+    def use_little_memory(self, heaviest: int) -> None:
+        """Let DuckDB take no more memory than it needs; see ``in_little_memory``.
+
+        ``heaviest`` are the bytes of the largest bodies that may come together in
+        what it handles at once, 2,048 rows, all of which it must hold.
+        """
+        limit = max(_LITTLE, _TIMES * heaviest)
+        self.con.execute(f"set memory_limit = '{limit // 1_000_000} MB'")
+
     def publish(self) -> None:
         """Put the copy in the store's place, in one rename, and close ``con``.
 
@@ -190,6 +216,33 @@ class WorkCopy:
             # took it in counted the file one up), and the next copy sets it aside.
             for log in _logs(published):
                 log.unlink(missing_ok=True)
+
+
+def in_little_memory(load: Callable[..., T]) -> T:
+    """Do a load in little memory; all over again, in as much as it takes, if need be.
+
+    ``load`` is told with ``is_frugal`` whether memory is to be kept small. All that
+    was received is in the journal, so that nothing is lost by the first try.
+    """
+    import duckdb
+
+    try:
+        return load(is_frugal=True)
+    except (duckdb.Error, StoreError) as failed:
+        if not any(_OUT_OF_MEMORY.search(str(one)) for one in causes(failed)):
+            raise
+        _log.warning("Once more, with more memory: %s", failed)
+    return load(is_frugal=False)
+
+
+def causes(failed: BaseException) -> list[BaseException]:
+    """Return an error and what it comes from, the innermost last."""
+    chained: list[BaseException] = []
+    inner: BaseException | None = failed
+    while inner is not None and inner not in chained:  # one may be raised from itself
+        chained.append(inner)
+        inner = getattr(inner, "exception", None) or inner.__cause__
+    return chained
 
 
 @contextmanager

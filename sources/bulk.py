@@ -19,20 +19,31 @@ from sources.records import TABLES, Record, Response
 from sources.seen import Seen
 from sources.tables import to_arrow
 
-__all__ = ["Append", "append_new"]
+__all__ = ["Append", "Looked", "append_new"]
 
 Append = Callable[[str, pa.Table], None]
 """Adds rows to the table of a name."""
 
-_CHUNK_BYTES = 8 * 1024 * 1024
+_CHUNK_BYTES = 4 * 1024 * 1024
 """Raw bytes that are looked at together."""
 
 _ROWS = 122_880
-_BYTES = 32 * 1024 * 1024
+_BYTES = 8 * 1024 * 1024
 """Rows or Arrow bytes of one table that are appended together."""
 
 _MAY_BE_NEW: frozenset[Kind] = frozenset({"item", "detail", "workflow"})
 """Errors of requests and rejects are left to the fold: the same may come again."""
+
+
+class Looked(msgspec.Struct):
+    """What a look at the responses found.
+
+    ``rest`` are the ids of those that are to be folded. ``listed`` are the scopes of
+    executions in lists, with the ids of the responses.
+    """
+
+    rest: set[str] = set()
+    listed: set[tuple[str, str]] = set()
 
 
 def append_new(
@@ -43,18 +54,19 @@ def append_new(
     *,
     columnar: Columnar | None = None,
     keeps_raw: bool = True,
-) -> set[str]:
-    """Append all rows of what shows only new subjects; return the ids of the rest.
+) -> Looked:
+    """Append all rows of what shows only new subjects, and leave the rest.
 
     A subject that was seen earlier in what waits is not new: the response goes to the
     rest, whose fold finds in the store what was appended here. ``columnar`` is the
     quick way to the same rows.
     """
-    rest: set[str] = set()
+    looked = Looked()
     novelty = _Novelty(seen)
     pile = _Pile(append)
     for chunk in _chunks(waiting()):
         looks = [_look(response, normalizer, columnar) for response in chunk]
+        looked.listed |= {pair for look in looks for pair in look.listed()}
         known = novelty.known(looks)
         new = [look for look in looks if novelty.is_new(look, known)]
         try:
@@ -67,9 +79,9 @@ def append_new(
             if keeps_raw or record is not Response:
                 pile.add(record.TABLE, table)
         made = {look.response.response_id for look in new}
-        rest |= {one.response_id for one in chunk} - made
+        looked.rest |= {one.response_id for one in chunk} - made
     pile.flush()
-    return rest
+    return looked
 
 
 class _Look(msgspec.Struct):
@@ -78,6 +90,15 @@ class _Look(msgspec.Struct):
     response: Response
     page: Page | None = None
     sight: Sight = Sight(outcome="ok")
+
+    def listed(self) -> set[tuple[str, str]]:
+        """Return the scopes of executions that it lists, beside its id."""
+        if self.page is not None:
+            scopes = set(self.page.scopes)
+        else:
+            seen = self.sight.observations
+            scopes = {one.scope for one in seen if one.kind == "item"}
+        return {(self.response.response_id, scope) for scope in scopes}
 
     def keys(self, *, workflows: bool) -> list[str]:
         """Return the keys of the workflows, or of all else."""

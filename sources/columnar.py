@@ -49,10 +49,11 @@ class IrregularError(ValueError):
 
 
 class Page(Protocol):
-    """A regular response: the keys of its executions, what its envelope says."""
+    """A regular list: keys and scopes of its executions, what its envelope says."""
 
     response: Response
     keys: list[str]
+    scopes: list[str]
     answered: dict[str, object]
 
 

@@ -8,7 +8,7 @@ loses nothing. The watch-list lies in the same file (``sources.watchlist``).
 import secrets
 import sqlite3
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol, Self
@@ -181,13 +181,20 @@ class Journal:
         rows = self.file.rows(sql, (response_id,))
         return _of_row(rows[0]) if rows else None
 
-    def waiting(self, provider: str, connection: str) -> Iterator[Response]:
+    def waiting(
+        self, provider: str, connection: str, *, only: Collection[str] | None = None
+    ) -> Iterator[Response]:
         """Yield what waits now, in order of ``received_at``, a few rows in memory.
 
-        What is appended after the call is not among it: rows only ever come behind
-        the last one, so this needs no open transaction, which would keep SQLite from
-        giving back space.
+        With ``only``, none but those with these ids, each read by itself. What is
+        appended after the call is not among it: rows only ever come behind the last
+        one, so this needs no open transaction, which would keep SQLite from giving
+        back space.
         """
+        if only is not None:
+            ids = self.ids(provider, connection) if only else ()
+            found = map(self.response, (one for one in ids if one in only))
+            return filter(None, found)
         last = self.file.rows(_LAST)[0][0]
         return self._until(last, provider, connection)
 
@@ -220,6 +227,14 @@ class Journal:
         if removed > 0:
             self.file.shrink()
         return max(removed, 0)
+
+    def heaviest(self, count: int = 2048) -> int:
+        """Return the bytes of so many of the largest bodies that wait."""
+        sql = (
+            "select coalesce(sum(size), 0) from (select length(body) as size "
+            "from responses order by size desc limit ?)"
+        )
+        return int(self.file.rows(sql, (count,))[0][0])
 
     def counts(self) -> dict[tuple[str, str], int]:
         """Return how many responses wait, by provider and connection."""

@@ -138,6 +138,9 @@ class JournalFile:
             )
             try:
                 self._con.execute("pragma synchronous = full")
+                # Some builds write zeros over each page that is freed, though
+                # ``shrink`` is to cut it off.
+                self._con.execute("pragma secure_delete = fast").fetchall()
                 self._check_version()
             except BaseException:
                 self._con.close()
@@ -157,8 +160,14 @@ class JournalFile:
     def shrink(self) -> None:
         """Give the space of what was deleted back to the file system."""
         with self._lock, self._in_words():
-            # a step frees one page, and of the two only a script steps to the end
-            self._con.executescript("pragma incremental_vacuum")
+            free, pages = (
+                int(self._con.execute(f"pragma {count}").fetchall()[0][0])
+                for count in ("freelist_count", "page_count")
+            )
+            if free > pages / 2:  # then it is less to write what stays
+                self._con.execute("vacuum")
+            else:  # a step frees one page: only a script steps to the end
+                self._con.executescript("pragma incremental_vacuum")
             self._con.execute("pragma wal_checkpoint(truncate)").fetchall()
 
     def close(self) -> None:

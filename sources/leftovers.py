@@ -1,6 +1,6 @@
 """What a crash left in the journal, and which listings it may have cut short."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from sources.journal import Journal
 from sources.observations import Normalizer
@@ -20,21 +20,17 @@ def listed_scopes(
 
 
 def note_cut_listings(
-    collected: Collected,
-    left: Collection[str],
-    journal: Journal,
-    normalizer: Normalizer,
-    of: tuple[str, str],
+    collected: Collected, left: Collection[str], listed: Iterable[tuple[str, str]]
 ) -> None:
     """Add to what is unfinished the scopes that a crash cut and nobody read since.
 
-    ``left`` are the responses that waited before this collecting. Once they are in
-    the store, it would look as if all executions before them were there too.
+    ``left`` are the responses that waited before this collecting, ``listed`` the
+    scopes of all that wait, by response id. Once they are in the store, it would look
+    as if all executions before them were there too. Of a collecting that broke off,
+    nothing was read to its end.
     """
-    if not left:
-        return
-    scopes = list(listed_scopes(journal, normalizer, *of))
+    scopes = set(listed)
     cut = {scope for response_id, scope in scopes if response_id in left}
     read = {scope for response_id, scope in scopes if response_id not in left}
-    for scope in cut - read:
+    for scope in cut | read if collected.broke_off else cut - read:
         collected.unfinished.setdefault(scope, "")

@@ -55,12 +55,14 @@ class Collected(msgspec.Struct):
 
     ``unfinished`` has the scopes whose listing could not be read down to the time
     that was due, and that time (ISO 8601; empty for everything): the next
-    collecting reads at least as deep.
+    collecting reads at least as deep. ``broke_off`` says that it ended in an error
+    that nobody foresaw.
     """
 
     counts: dict[str, int] = {}
     errors: list[ExecledgerError] = []
     unfinished: dict[str, str] = {}
+    broke_off: bool = False
 
 
 def check_ranges(

@@ -13,7 +13,7 @@ from sources import part
 from sources.errors import ExecledgerError, ProviderError
 from sources.fold import Batch, fold
 from sources.journal import Journal
-from sources.leftovers import note_cut_listings
+from sources.leftovers import listed_scopes, note_cut_listings
 from sources.observations import Normalizer
 from sources.provider import Collected, listed_ids
 from sources.records import Response
@@ -66,7 +66,8 @@ def collect_and_drain(
         kept.clear(seen.responses(kept.ids(provider, connection)))
         left = set(kept.ids(provider, connection))
         collected = run_apart(collect(kept, seen, state.get(connection, {})))
-        note_cut_listings(collected, left, kept, normalizer, (provider, connection))
+        listed = listed_scopes(kept, normalizer, provider, connection) if left else ()
+        note_cut_listings(collected, left, listed)
         state[connection] = collected.unfinished
 
         def waiting() -> Iterator[Response]:

@@ -69,7 +69,7 @@ class PlainStore:
                 self.seen,
                 appender(self.con),
                 columnar=self._columnar,
-            )
+            ).rest
         batches = fold(
             lambda: (one for one in responses if one.response_id in self.rest),
             self._normalizer,

@@ -96,6 +96,23 @@ def test_a_first_load_brings_every_execution(home: Home, url: str) -> None:
     ]
 
 
+def test_a_load_that_needs_more_memory_is_given_it(
+    home: Home,
+    url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Law: little memory is a wish; no body is too large for it to be loaded."""
+    monkeypatch.setattr("pipelines.store._LITTLE", 1_000_000)
+    monkeypatch.setattr("pipelines.store._TIMES", 0)
+
+    report = load_into(home, account(url))
+
+    assert "Once more, with more memory: " in caplog.text
+    assert report.outcome == "ok"
+    assert totals(report) == [("torale:default", 11, 0)]
+
+
 def test_a_value_that_does_not_fit_is_a_reject_and_nothing_else_is_lost(
     loaded: Home,
 ) -> None:
@@ -581,7 +598,7 @@ def test_the_store_is_what_the_model_says_of_the_same_responses(loaded: Home) ->
     with duckdb.connect(str(loaded.published)) as con, plain as own:
         con.execute("set global timezone = 'UTC'")
         ends = con.execute("select ended_at from execledger.runs order by 1").fetchall()
-        responses = list(_responses(con, "torale", "default"))
+        responses = list(_responses(con, ("torale", "default"), None))
         first = [each for each in responses if each.received_at < ends[0][0]]
 
         rebuilt = own.after(first, responses[len(first) :]).tables()

@@ -255,6 +255,27 @@ def test_waiting_holds_few_bodies_in_memory(path: Path, size: int) -> None:
     assert peak < 5_000_000
 
 
+def test_some_of_what_waits_can_be_read_alone(path: Path) -> None:
+    """Law: in the order of their times, and only what waits."""
+    with Journal(path) as journal:
+        kept = [keep(journal) for _ in range(4)]
+        of = (kept[0].provider, kept[0].connection)
+        chosen = {kept[2].response_id, kept[0].response_id, "another"}
+
+        assert list(journal.waiting(*of, only=chosen)) == [kept[0], kept[2]]
+        assert list(journal.waiting(*of, only=())) == []
+
+
+def test_the_heaviest_bodies_are_weighed(path: Path) -> None:
+    """Law: the bytes of so many of the largest; none where nothing waits."""
+    with Journal(path) as journal:
+        assert journal.heaviest() == 0
+        for size in (1, 5, 3):
+            keep(journal, reply(body=b"x" * size))
+
+        assert journal.heaviest(2) == 8
+
+
 def test_accounts_are_kept_apart(path: Path) -> None:
     """Law: what waits, its ids and its count are those of one account."""
     with Journal(path) as journal:

@@ -6,7 +6,7 @@ from pathlib import Path
 from sources.exchange import Reply
 from sources.journal import Journal
 from sources.json_text import encode
-from sources.leftovers import note_cut_listings
+from sources.leftovers import listed_scopes, note_cut_listings
 from sources.provider import Collected
 from sources.torale import normalize
 
@@ -34,7 +34,8 @@ def noted(folder: Path, *, cut: list[str], read: list[str]) -> dict[str, str]:
         for task_id in read:
             keep(journal, task_id)
         collected = Collected(unfinished={"t9": "2026-01-01T00:00:00+00:00"})
-        note_cut_listings(collected, left, journal, normalize, OF)
+        listed = listed_scopes(journal, normalize, *OF)
+        note_cut_listings(collected, left, listed)
         return collected.unfinished
 
 
