@@ -66,9 +66,12 @@ def drain(work: WorkCopy, inflows: Sequence[Inflow]) -> list[Looked]:
 
 def _append_all(work: WorkCopy, inflows: Sequence[Inflow]) -> list[Looked]:
     """Append what is new, in one transaction: so whole row groups are written."""
+    # DuckDB writes no log of what it takes into the file at once.
+    work.con.execute("set checkpoint_threshold = '100KB'")
     work.con.begin()
     looked = [_append(work, inflow) for inflow in inflows]
     work.con.commit()
+    work.con.execute("reset checkpoint_threshold")
     return looked
 
 

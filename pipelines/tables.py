@@ -1,5 +1,6 @@
 """The store's tables: made, brought up to date, described, and appended to."""
 
+from collections import defaultdict
 from collections.abc import Iterator
 
 import duckdb
@@ -8,7 +9,7 @@ import pyarrow as pa
 from pipelines.sql_files import literal
 from sources.bulk import Append
 from sources.records import TABLES, Json, Mode, Record
-from sources.tables import columns, comment, to_arrow
+from sources.tables import columns, comment, schema
 
 __all__ = ["appender", "comment_tables", "comments", "create_tables"]
 
@@ -20,20 +21,29 @@ def create_tables(con: duckdb.DuckDBPyConnection) -> None:
         "select table_name, column_name from duckdb_columns() "
         "where database_name = current_database() and schema_name = 'execledger'"
     ).fetchall()
-    there = set(rows)
+    there = defaultdict(set)
+    for name, column in rows:
+        there[name].add(column)
     for name, record in TABLES.items():
-        con.register("shape", to_arrow(record, []))
-        shape = con.execute("describe shape").fetchall()
-        con.unregister("shape")
-        json = {column.name for column in columns(record) if column.type is Json}
-        wanted = {c[0]: "json" if c[0] in json else c[1] for c in shape}
-        if not any(table == name for table, _ in there):
-            listed = ", ".join(f"{column} {kind}" for column, kind in wanted.items())
+        if there[name].issuperset(column.name for column in columns(record)):
+            continue
+        kinds = _kinds(con, record)
+        if name not in dict(rows):
+            listed = ", ".join(f"{column} {kind}" for column, kind in kinds.items())
             con.execute(f"create table execledger.{name} ({listed})")
             continue
-        for column, kind in wanted.items():
-            if (name, column) not in there:
-                con.execute(f"alter table execledger.{name} add column {column} {kind}")
+        for column in kinds.keys() - there[name]:
+            kind = kinds[column]
+            con.execute(f"alter table execledger.{name} add column {column} {kind}")
+
+
+def _kinds(con: duckdb.DuckDBPyConnection, record: type[Record]) -> dict[str, str]:
+    """Return the type in DuckDB of each column."""
+    con.register("shape", schema(record).empty_table())
+    shape = con.execute("describe shape").fetchall()
+    con.unregister("shape")
+    json = {column.name for column in columns(record) if column.type is Json}
+    return {name: "json" if name in json else kind for name, kind, *_ in shape}
 
 
 def appender(con: duckdb.DuckDBPyConnection, *, keeps_ledgers: bool = False) -> Append:

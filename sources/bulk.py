@@ -1,8 +1,8 @@
 """Responses that show only what nobody has seen before: straight into the tables.
 
-There is nothing to fold there and nothing to merge. What they come to is what the fold
-makes of them, and may be appended where the target can take it, such as the work copy
-of a load. Only what they leave is folded.
+Or that show nothing, such as an empty list. There is nothing to fold there and nothing
+to merge. What they come to is what the fold makes of them, and may be appended where
+the target can take it, such as the work copy of a load. Only what they leave is folded.
 """
 
 from collections import defaultdict
@@ -107,6 +107,10 @@ class _Look(msgspec.Struct):
         seen = self.sight.observations
         return [one.key for one in seen if (one.kind == "workflow") == workflows]
 
+    def all_keys(self) -> list[str]:
+        """Return the keys of all that it shows."""
+        return self.keys(workflows=False) + self.keys(workflows=True)
+
 
 def _look(
     response: Response, normalizer: Normalizer, columnar: Columnar | None = None
@@ -156,21 +160,28 @@ class _Novelty:
         # goes to the rest, and all is right as well.
         self._before: set[int] = set()
 
-    def known(self, looks: Iterable[_Look]) -> set[str]:
-        """Return the keys that are in the store of all that these responses show."""
+    def known(self, looks: Sequence[_Look]) -> set[str]:
+        """Return the keys that are in the store of all that these responses show.
+
+        And the ids of those that show nothing, if the store has them: a run that was
+        killed right before its end may have left them here.
+        """
+        empty = (one.response.response_id for one in looks if not one.all_keys())
+        loaded = self._seen.responses(empty)
         if self._is_blank:
-            return set()
+            return loaded
         executions = [key for one in looks for key in one.keys(workflows=False)]
         workflows = [key for one in looks for key in one.keys(workflows=True)]
         found = self._seen.executions(executions).keys()
-        return found | self._seen.workflows(workflows).keys()
+        return loaded | found | self._seen.workflows(workflows).keys()
 
     def is_new(self, look: _Look, known: set[str]) -> bool:
-        """Tell whether a response shows something, and only what is new."""
-        keys = look.keys(workflows=False) + look.keys(workflows=True)
+        """Tell whether a response shows only what is new, or nothing, and is new."""
+        keys = look.all_keys()
         hashes = {hash(key) for key in keys}
         is_new = (
-            0 < len(keys) == len(hashes)
+            len(keys) == len(hashes)
+            and look.response.response_id not in known
             and hashes.isdisjoint(self._before)
             and known.isdisjoint(keys)
             and _may_be_new(look)

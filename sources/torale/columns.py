@@ -6,6 +6,7 @@ field of another type, all of it goes that way.
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from operator import attrgetter
 from types import NoneType
 from typing import Any, TypeVar
 
@@ -141,7 +142,7 @@ def _check_whole(
     at: str,
 ) -> None:
     """Raise unless all of a body was read: no key twice, nothing nested too deep."""
-    found = sum(one.count(b":") for one in encoded)
+    found = b"".join(encoded).count(b":")
     if at:
         found += orjson.dumps({"executions": 0, **answered}).count(b":")
     if found != colons(body):
@@ -206,17 +207,20 @@ class _Batch:
         self.owners = Owners(
             provider=responses[0].provider,
             connection=responses[0].connection,
-            keys=pa.array([key for page in pages for key in page.keys]),
-            response_ids=repeated(pa.array(ids), counts),
-            paths=pa.array(paths),
+            keys=pa.array([key for page in pages for key in page.keys], pa.string()),
+            response_ids=repeated(pa.array(ids, pa.string()), counts),
+            paths=pa.array(paths, pa.string()),
         )
-        self.results = _said(item.result for item in self.items)
+        self.results = _said(self.items, "result")
         self.with_result = [
             (place, result)
             for place, result in enumerate(self.results)
             if result is not None
         ]
-        self.words = _said(item.status for item in self.items)
+        # What no result has need not be looked for in each.
+        self.named: set[str] = set().union(*(result for _, result in self.with_result))
+        self.has_sources = not self.named.isdisjoint(SOURCE_LISTS)
+        self.words = _said(self.items, "status")
         self.statuses: list[Status] = [
             neutral_status(word, result)
             for word, result in zip(self.words, self.results, strict=True)
@@ -224,9 +228,9 @@ class _Batch:
 
     def executions(self) -> pa.Table:
         items, owners = self.items, self.owners
-        created = times(_said(item.created_at for item in items))
-        started = times(_said(item.started_at for item in items))
-        ended = times(_said(item.completed_at for item in items))
+        created = times(_said(items, "created_at"))
+        started = times(_said(items, "started_at"))
+        ended = times(_said(items, "completed_at"))
         notification = self._texts("notification")
         of = (owners.provider, owners.connection)
         flows = {scope: workflow_key(*of, scope) for scope in set(self.scopes)}
@@ -253,7 +257,7 @@ class _Batch:
             condition_met=self._conditions(notification),
             change_summary=self._texts("change_summary"),
             notification=notification,
-            error_message=_said(item.error_message for item in items),
+            error_message=_said(items, "error_message"),
             first_seen_at=self.received,
             observed_at=self.received,
             content_sha256=self.hashes,
@@ -262,14 +266,14 @@ class _Batch:
 
     def _texts(self, name: str) -> list[str | None]:
         """Return a text of the row, else of the result."""
-        texts = _said(getattr(item, name) for item in self.items)
-        for place, result in self.with_result:
+        texts = _said(self.items, name)
+        for place, result in self.with_result if name in self.named else ():
             if texts[place] is None and name in result:
                 texts[place] = _text(result[name])
         return texts
 
     def _conditions(self, notification: Sequence[str | None]) -> list[bool | None]:
-        met = _said(item.condition_met for item in self.items)
+        met = _said(self.items, "condition_met")
         for place, said in enumerate(met):
             if said is None:
                 met[place] = self._condition(place, notification[place])
@@ -333,7 +337,9 @@ class _Batch:
     def sources_of_rows(self) -> pa.Table:
         """Return sources of executions that have them at the row alone."""
         lists = [
-            [] if _has_sources(result) else item.grounding_sources or []
+            []
+            if self.has_sources and _has_sources(result)
+            else item.grounding_sources or []
             for item, result in zip(self.items, self.results, strict=True)
         ]
         of, positions = spread([len(sources) for sources in lists])
@@ -351,7 +357,7 @@ class _Batch:
         below: list[str] = []
         positions: list[int] = []
         sources: list[_Source] = []
-        for place, result in self.with_result:
+        for place, result in self.with_result if self.has_sources else ():
             if _has_sources(result):
                 found = list(_distinct(self.items[place], result))
                 of += [place] * len(found)
@@ -371,8 +377,8 @@ class _Batch:
             below,
             position=position,
             uri=uris,
-            title=_said(source.title for source in sources),
-            snippet=_said(source.snippet for source in sources),
+            title=_said(sources, "title"),
+            snippet=_said(sources, "snippet"),
             domain=domain,
             is_valid_uri=is_valid,
         )
@@ -382,7 +388,8 @@ class _Batch:
         below: list[str] = []
         positions: list[int] = []
         entries: list[object] = []
-        for place, result in self.with_result:
+        has_activity = not self.named.isdisjoint(ACTIVITY_LISTS)
+        for place, result in self.with_result if has_activity else ():
             if _first(result, ACTIVITY_LISTS) is None:
                 continue
             found = [
@@ -410,7 +417,7 @@ class _Batch:
         found = [
             (place, encode(result["metadata"]))
             for place, result in self.with_result
-            if result.get("metadata") is not None
+            if "metadata" in self.named and result.get("metadata") is not None
         ]
         return self.owners.rows(
             ExecutionMetadata,
@@ -434,7 +441,12 @@ class _Batch:
         )
 
 
-def _said(values: Iterable[UnsetType | T | None]) -> list[T | None]:
+def _said(of: Sequence[_Item | _Source], name: str) -> list[Any]:
+    """Return a field of each; what is not said is null."""
+    return _null(map(attrgetter(name), of))
+
+
+def _null(values: Iterable[UnsetType | T | None]) -> list[T | None]:
     return [None if value is UNSET else value for value in values]
 
 
@@ -513,10 +525,10 @@ def _addresses(sources: Sequence[_Source]) -> list[str | None]:
     """Return the address of each, which has one of two names."""
     uris, urls = [one.uri for one in sources], [one.url for one in sources]
     if set(map(type, urls)) == {UnsetType} and NoneType not in set(map(type, uris)):
-        return _said(uris)
+        return _null(uris)
     for place, uri in enumerate(uris):
         if uri is UNSET:
             uris[place] = urls[place]
         elif uri is None or urls[place] is not UNSET:
             raise IrregularError("two addresses")
-    return _said(uris)
+    return _null(uris)

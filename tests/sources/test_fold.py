@@ -135,7 +135,9 @@ def test_what_is_new_is_appended_and_what_was_seen_is_folded(store: PlainStore) 
 
     store.after(history, appends=True)
 
-    assert store.rest == {one.response_id for one in history[2:]}
+    assert store.rest == {one.response_id for one in history[2:4]}
+    store.load(history[4:], appends=True)
+    assert store.rest == {history[4].response_id}, "it shows nothing, but it is loaded"
 
 
 @settings(max_examples=40, deadline=None)
