@@ -135,7 +135,8 @@ def _load(
         problems = give_meaning(work.con, home)
         report = summed(home, started, reports, ahead, problems)
         insert_run(work.con, load_run(report, due))
-        finish(work)
+        ids = [each.ids[0] for each in loads if each.ids]
+        finish(work, since=min(ids, default=None))
         for each in loads:
             journal.clear(each.ids)
     return report
@@ -202,32 +203,37 @@ def give_meaning(con: duckdb.DuckDBPyConnection, home: Home) -> list[str]:
     return problems
 
 
-def finish(work: WorkCopy) -> None:
-    """Check what was loaded, write the comments on the tables, and publish."""
-    _check(work.con)
+def finish(work: WorkCopy, *, since: str | None) -> None:
+    """Check what was loaded, write the comments on the tables, and publish.
+
+    ``since`` is the first response of which there are new rows, if there is any.
+    """
+    if since is not None:
+        _check(work.con, since)
     comment_tables(work.con)
     work.publish()
 
 
 _CHECKS = {
     "executions stand twice": (
-        "select execution_key from execledger.executions "
+        "select execution_key from execledger.executions where execution_key in "
+        "(select execution_key from execledger.executions where response_id >= ?) "
         "group by execution_key having count(*) > 1"
     ),
     "sources belong to no execution": (
         "select execution_key from execledger.grounding_sources "
-        "anti join execledger.executions using (execution_key)"
+        "anti join execledger.executions using (execution_key) where response_id >= ?"
     ),
     "outputs belong to no execution": (
         "select execution_key from execledger.outputs "
-        "anti join execledger.executions using (execution_key)"
+        "anti join execledger.executions using (execution_key) where response_id >= ?"
     ),
 }
 
 
-def _check(con: duckdb.DuckDBPyConnection) -> None:
+def _check(con: duckdb.DuckDBPyConnection, since: str) -> None:
     for what, sql in _CHECKS.items():
-        if rows := con.execute(f"{sql} limit 3").fetchall():
+        if rows := con.execute(f"{sql} limit 3", [since]).fetchall():
             keys = ", ".join(str(row[0]) for row in rows)
             raise LoadCheckFailed(
                 f"After the load, {what} (such as {keys}). Nothing was published; the "

@@ -9,9 +9,6 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
-import sqlglot
-from sqlglot import exp
-from sqlglot.errors import SqlglotError
 
 from sources.errors import StoreError
 
@@ -42,6 +39,10 @@ class SqlFile(msgspec.Struct, frozen=True):
 
     def reads(self) -> set[str]:
         """Return the qualified names that the select reads; raises ``StoreError``."""
+        import sqlglot
+        from sqlglot import exp
+        from sqlglot.errors import SqlglotError
+
         try:
             tree = sqlglot.parse_one(self.sql, dialect="duckdb")
         except SqlglotError as error:

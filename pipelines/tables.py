@@ -70,6 +70,22 @@ def appender(con: duckdb.DuckDBPyConnection, *, keeps_ledgers: bool = False) -> 
 
 def comment_tables(con: duckdb.DuckDBPyConnection) -> None:
     """Write the documentation of the records to the tables (dlt writes none)."""
+    there = con.execute(
+        "select table_name, column_name, comment from duckdb_columns() where "
+        "database_name = current_database() and schema_name = 'execledger' "
+        "union all select table_name, '', comment from duckdb_tables() where "
+        "database_name = current_database() and schema_name = 'execledger'"
+    ).fetchall()
+    said = {
+        (name, column): text
+        for name, record in TABLES.items()
+        for column, text in [
+            ("", comment(record)),
+            *((column.name, column.comment) for column in columns(record)),
+        ]
+    }
+    if said.items() <= {(row[0], row[1]): row[2] for row in there}.items():
+        return
     con.execute(
         ";".join(
             statement

@@ -6,10 +6,13 @@ import duckdb
 
 from pipelines.descriptions import described, descriptions
 from pipelines.rules import failure_rules, rules_view
-from pipelines.sql_files import SQL, SqlFile, in_order, sql_files
+from pipelines.sql_files import SQL, SqlFile, in_order, literal, sql_files
 from pipelines.store import Home
 from pipelines.tables import comments
 from sources.errors import StoreError
+from sources.json_text import canonical_sha256
+from sources.records import TABLES
+from sources.tables import columns
 
 __all__ = ["create_views", "make_views", "views"]
 
@@ -23,27 +26,60 @@ def views(home: Home) -> list[SqlFile]:
     Raises ``StoreError`` for a circle or broken SQL, ``ConfigurationError`` for a
     broken rule.
     """
-    return in_order(
-        [
-            *sql_files(SQL / "staging" / "duckdb", "staging"),
-            *sql_files(SQL / "marts", "marts"),
-            rules_view(failure_rules(home)),
-        ]
-    )
+    return in_order(_files(home))
+
+
+def _files(home: Home) -> list[SqlFile]:
+    return [
+        *sql_files(SQL / "staging" / "duckdb", "staging"),
+        *sql_files(SQL / "marts", "marts"),
+        rules_view(failure_rules(home)),
+    ]
 
 
 def make_views(con: duckdb.DuckDBPyConnection, home: Home) -> None:
     """Make all views of the store anew, with their comments, or change none.
 
-    Raises ``StoreError`` or ``ConfigurationError``; the views are then as they were.
+    Those that are there already stay. Raises ``StoreError`` or
+    ``ConfigurationError``; the views are then as they were.
     """
-    create_views(con, views(home))
+    files = _files(home)
+    mark = _mark(files)
+    if not _are_made(con, files, mark):
+        create_views(con, in_order(files), mark)
 
 
-def create_views(con: duckdb.DuckDBPyConnection, ordered: Sequence[SqlFile]) -> None:
+def _mark(files: Sequence[SqlFile]) -> str:
+    """Return a hash of all that the views and their comments are made of."""
+    tables = {
+        name: [(column.name, column.comment) for column in columns(record)]
+        for name, record in TABLES.items()
+    }
+    texts = [(file.qualified, file.sql) for file in files]
+    return canonical_sha256([texts, descriptions(), tables])
+
+
+def _are_made(
+    con: duckdb.DuckDBPyConnection, files: Sequence[SqlFile], mark: str
+) -> bool:
+    try:
+        found = con.execute(
+            "select staging.made_of(), list(schema_name || '.' || view_name) "
+            "from duckdb_views() where schema_name in ('staging', 'marts') group by all"
+        ).fetchall()
+    except duckdb.CatalogException:
+        return False
+    names = {file.qualified for file in files}
+    return [(made_of, set(there)) for made_of, there in found] == [(mark, names)]
+
+
+def create_views(
+    con: duckdb.DuckDBPyConnection, ordered: Sequence[SqlFile], mark: str = ""
+) -> None:
     """Make these views in their order, and no other, in one transaction.
 
-    A view that is no more among them goes. Raises ``StoreError`` for one that fails.
+    A view that is no more among them goes. ``mark`` is kept beside them, and tells
+    ``make_views`` what they were made of. Raises ``StoreError`` for one that fails.
     """
     con.begin()
     try:
@@ -53,6 +89,7 @@ def create_views(con: duckdb.DuckDBPyConnection, ordered: Sequence[SqlFile]) -> 
         for view in ordered:
             _create(con, view)
         con.execute(";".join(_view_comments(con, ordered)))
+        con.execute(f"create macro staging.made_of() as {literal(mark)}")
         con.commit()
     except BaseException:
         con.rollback()

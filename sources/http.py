@@ -14,6 +14,7 @@ import time
 import weakref
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import ExitStack, aclosing
+from functools import lru_cache
 from pathlib import Path
 from typing import Final, NamedTuple, Self
 
@@ -52,6 +53,8 @@ _KEPT_HEADERS: Final = frozenset(
 
 
 _DEFAULT_LIMITS: Final = Limits()
+_OF_A_POOL: Final = 4
+"""Connections of one pool: httpcore looks at each pair of them at every request."""
 
 
 class _Request(NamedTuple):
@@ -123,6 +126,8 @@ class Http:
         self._sleep = sleep
         self._transport = transport
         self._filter = KeyFilter(key)
+        # Headers are mostly the same from answer to answer.
+        self._masked_again = lru_cache(maxsize=64)(self._masked)
 
     def __repr__(self) -> str:
         return f"Http({str(self._base)!r})"
@@ -131,12 +136,16 @@ class Http:
         for name in KeyFilter.LOGGERS:
             logging.getLogger(name).addFilter(self._filter)
         self._gate = _gate(self._base, self._limits)
-        self._client = self._new_client()
+        self._tls = httpx.create_ssl_context()
+        count = -(-self._limits.in_flight // _OF_A_POOL)
+        self._clients = [self._new_client() for _ in range(count)]
+        self._free = self._clients * _OF_A_POOL
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._client.aclose()
-        del self._client, self._gate
+        for client in self._clients:
+            await client.aclose()
+        del self._clients, self._free, self._gate
         for name in KeyFilter.LOGGERS:
             logging.getLogger(name).removeFilter(self._filter)
 
@@ -152,9 +161,9 @@ class Http:
                 pool=limits.read_timeout_s,
             ),
             limits=httpx.Limits(
-                max_connections=limits.in_flight,
-                max_keepalive_connections=limits.in_flight,
+                max_connections=_OF_A_POOL, max_keepalive_connections=_OF_A_POOL
             ),
+            verify=self._tls,
             follow_redirects=False,
             transport=self._transport,
             # Loopback past any proxy: it could not reach it, and would see the key.
@@ -244,11 +253,12 @@ class Http:
             started, was_sent = time.perf_counter(), False
             if asked.arriving is not None:  # of an earlier try
                 asked.arriving.unlink(missing_ok=True)
+            client = self._free.pop()
             try:
                 with ExitStack() as files:
-                    request = self._built(asked, files)
+                    request = _built(client, asked, files)
                     was_sent = True
-                    response = await self._client.send(request, stream=True)
+                    response = await client.send(request, stream=True)
                     async with aclosing(response):
                         spool = self._spool(asked.arriving, response)
                         limit = self._limits.max_body_bytes
@@ -256,26 +266,12 @@ class Http:
             except (httpx.HTTPError, OSError) as fault:
                 reply = self._no_answer(method, url, started, fault)
                 return replace(reply, was_sent=was_sent and reply.was_sent), None
+            finally:
+                self._free.append(client)
         reply = self._reply(method, url, started, response, body)
         # httpx has read the Location; one that is no address was a fault above.
         onward = response.next_request if reply.outcome == "http_error" else None
         return reply, onward.url if onward else None
-
-    def _built(self, asked: _Request, files: ExitStack) -> httpx.Request:
-        content = asked.content or Content()
-        timeout = self._client.timeout.as_dict() | {"read": asked.read_timeout_s}
-        opened = [
-            ("files", (name, files.enter_context(path.open("rb"))))
-            for name, path in content.files
-        ]
-        return self._client.build_request(
-            asked.method,
-            asked.url,
-            json=content.json,
-            data=content.fields,
-            files=opened or None,
-            timeout=httpx.Timeout(**timeout),
-        )
 
     def _spool(self, path: Path | None, response: httpx.Response) -> Spool | None:
         if path is None:
@@ -363,7 +359,7 @@ class Http:
 
     def _kept(self, headers: httpx.Headers) -> dict[str, str]:
         return {
-            name: self._masked(value)
+            name: self._masked_again(value)
             for name, value in headers.items()
             if name in _KEPT_HEADERS or name.startswith("x-ratelimit-")
         }
@@ -396,3 +392,22 @@ def _outcome(response: httpx.Response, body: Body) -> Outcome:
     if body.error is not None or body.too_large:
         return "truncated"
     return "ok" if response.is_success else "http_error"
+
+
+def _built(
+    client: httpx.AsyncClient, asked: _Request, files: ExitStack
+) -> httpx.Request:
+    content = asked.content or Content()
+    timeout = client.timeout.as_dict() | {"read": asked.read_timeout_s}
+    opened = [
+        ("files", (name, files.enter_context(path.open("rb"))))
+        for name, path in content.files
+    ]
+    return client.build_request(
+        asked.method,
+        asked.url,
+        json=content.json,
+        data=content.fields,
+        files=opened or None,
+        timeout=httpx.Timeout(**timeout),
+    )

@@ -3,7 +3,7 @@
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -11,14 +11,16 @@ import duckdb
 import pytest
 from dlt.common.exceptions import TerminalValueError
 
+from pipelines.draining import Inflow, drain
 from pipelines.load import planned
 from pipelines.query import tables
 from pipelines.replay import _responses
 from pipelines.runs import Report
 from pipelines.sql_files import SQL
 from pipelines.status import status
-from pipelines.store import Home
+from pipelines.store import Home, WorkCopy
 from sources import part
+from sources.bulk import Looked
 from sources.errors import LoadCheckFailed, StoreError
 from sources.journal import Journal
 from sources.loopback import serve
@@ -422,7 +424,9 @@ def test_a_load_whose_check_fails_leaves_the_store_as_it_was(
     """Law: what is not whole is not published; the next load brings it."""
     before = loaded.published.read_bytes()
     with monkeypatch.context() as patch:
-        patch.setattr("pipelines.load._CHECKS", {"all is odd": "select 'a-key'"})
+        patch.setattr(
+            "pipelines.load._CHECKS", {"all is odd": "select 'a-key' where ? > ''"}
+        )
 
         with pytest.raises(LoadCheckFailed, match=r"all is odd \(such as a-key\)"):
             load_into(loaded, account(url))
@@ -443,19 +447,24 @@ def test_a_load_whose_check_fails_leaves_the_store_as_it_was(
     ],
 )
 def test_a_check_sees_what_it_is_there_for(
-    loaded: Home, url: str, table: str, what: str
+    home: Home, url: str, monkeypatch: pytest.MonkeyPatch, table: str, what: str
 ) -> None:
     """Law: rows that stand twice, or belong to nothing, are found and named."""
-    with duckdb.connect(str(loaded.published)) as con:
-        odd = "* replace (response_id as response_id)"
-        if table != "executions":
-            odd = "* replace ('of-nobody' as execution_key)"
-        con.execute(
+    odd = "* replace (response_id as response_id)"
+    if table != "executions":
+        odd = "* replace ('of-nobody' as execution_key)"
+
+    def carelessly(work: WorkCopy, inflows: Sequence[Inflow]) -> list[Looked]:
+        looked = drain(work, inflows)
+        work.con.execute(
             f"insert into execledger.{table} select {odd} from execledger.{table}"
         )
+        return looked
+
+    monkeypatch.setattr("pipelines.load.drain", carelessly)
 
     with pytest.raises(LoadCheckFailed, match=what):
-        load_into(loaded, account(url))
+        load_into(home, account(url))
 
 
 def test_a_response_that_does_not_reach_the_store_is_missed(

@@ -247,3 +247,27 @@ def test_the_views_are_those_of_the_folder_and_the_rules() -> None:
     assert {name for name in made if name.startswith("marts.")} - {
         f"marts.{file.name}" for file in MARTS
     } == {"marts.failure_rules"}
+
+
+def test_views_that_are_there_are_not_made_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Law: only where one is gone, or a text that they are made of has changed."""
+    with duckdb.connect() as con:
+        create_tables(con)
+        make_views(con, NOWHERE)
+        monkeypatch.setattr("pipelines.views.create_views", None)
+        make_views(con, NOWHERE)
+        monkeypatch.undo()
+
+        con.execute("drop view marts.run_history; create view marts.own as select 1")
+        make_views(con, NOWHERE)
+
+        sql = "select view_name from duckdb_views() where schema_name = 'marts'"
+        names = {row[0] for row in con.execute(sql).fetchall()}
+        assert "run_history" in names
+        assert "own" not in names
+        monkeypatch.setattr("pipelines.views.descriptions", lambda: {"shared": {}})
+        monkeypatch.setattr("pipelines.views.create_views", None)
+        with pytest.raises(TypeError):
+            make_views(con, NOWHERE)
