@@ -11,10 +11,11 @@ from itertools import chain
 
 import msgspec
 import pyarrow as pa
+from msgspec.structs import replace
 
 from sources.columnar import Columnar, IrregularError, Page
 from sources.fold import raw_of_new, rows_of_new
-from sources.observations import Kind, Normalizer, Sight
+from sources.observations import Kind, Normalizer, Observation, Sight
 from sources.records import TABLES, Record, Response
 from sources.seen import Seen
 from sources.tables import to_arrow
@@ -68,11 +69,13 @@ def append_new(
         looks = [_look(response, normalizer, columnar) for response in chunk]
         looked.listed |= {pair for look in looks for pair in look.listed()}
         known = novelty.known(looks)
-        new = [look for look in looks if novelty.is_new(look, known)]
+        new = list(filter(None, (novelty.new_of(look, known) for look in looks)))
         try:
             tables = list(_by_columns(new, normalizer, columnar))
         except IrregularError:
-            new = [_look(look.response, normalizer) for look in new]
+            new = [
+                _look(look.response, normalizer) if look.page else look for look in new
+            ]
             tables = []
         new = [look for look in new if _may_be_new(look)]
         for record, table in chain(tables, _by_rows(new, normalizer)):
@@ -159,9 +162,11 @@ class _Novelty:
         # Hashes take less than the keys; where two are equal by chance, the response
         # goes to the rest, and all is right as well.
         self._before: set[int] = set()
+        # What was last said of each workflow, if nothing of it is left to the fold.
+        self._flows: dict[str, str | None] = {}
 
     def known(self, looks: Sequence[_Look]) -> set[str]:
-        """Return the keys that are in the store of all that these responses show.
+        """Return the keys of executions that these responses show and the store has.
 
         And the ids of those that show nothing, if the store has them: a run that was
         killed right before its end may have left them here.
@@ -170,24 +175,45 @@ class _Novelty:
         loaded = self._seen.responses(empty)
         if self._is_blank:
             return loaded
+        flows = {key for one in looks for key in one.keys(workflows=True)}
+        for key, flow in self._seen.workflows(flows - self._flows.keys()).items():
+            self._flows[key] = flow.sha256
         executions = [key for one in looks for key in one.keys(workflows=False)]
-        workflows = [key for one in looks for key in one.keys(workflows=True)]
-        found = self._seen.executions(executions).keys()
-        return loaded | found | self._seen.workflows(workflows).keys()
+        return loaded | self._seen.executions(executions).keys()
 
-    def is_new(self, look: _Look, known: set[str]) -> bool:
-        """Tell whether a response shows only what is new, or nothing, and is new."""
+    def new_of(self, look: _Look, known: set[str]) -> _Look | None:
+        """Return a response that shows only what is new, or nothing, and is new.
+
+        Without workflows that say what is known of them. Of one that says another
+        thing the fold decides, and of all that come after it.
+        """
         keys = look.all_keys()
         hashes = {hash(key) for key in keys}
+        flows = [one for one in look.sight.observations if one.kind == "workflow"]
+        told = [one for one in flows if self._flows.get(one.key) == one.sha256]
+        others = hashes - {hash(one.key) for one in told}
         is_new = (
             len(keys) == len(hashes)
+            and bool(others) >= bool(keys)
             and look.response.response_id not in known
-            and hashes.isdisjoint(self._before)
+            and others.isdisjoint(self._before)
             and known.isdisjoint(keys)
+            and self._flows.keys().isdisjoint(
+                one.key for one in flows if one not in told
+            )
             and _may_be_new(look)
         )
-        self._before |= hashes
-        return is_new
+        self._before |= others
+        for one in flows:
+            self._flows[one.key] = one.sha256 if is_new else None
+        return _without(look, told) if is_new else None
+
+
+def _without(look: _Look, told: Sequence[Observation]) -> _Look:
+    if not told:
+        return look
+    left = [one for one in look.sight.observations if one not in told]
+    return replace(look, sight=replace(look.sight, observations=left))
 
 
 class _Pile:

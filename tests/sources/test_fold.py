@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any
 
@@ -10,10 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sources import part
 from sources.json_text import Decoded, canonical_sha256
 from sources.observations import Observation, Sight, Winner
 from sources.records import TABLES, Execution, Record, Response, execution_key
 from sources.torale import normalize
+from sources.watched import Watched
 from tests.plain_store import PlainStore
 from tests.responses import response
 
@@ -138,6 +141,53 @@ def test_what_is_new_is_appended_and_what_was_seen_is_folded(store: PlainStore) 
     assert store.rest == {one.response_id for one in history[2:4]}
     store.load(history[4:], appends=True)
     assert store.rest == {history[4].response_id}, "it shows nothing, but it is loaded"
+
+
+def results(*apis: str) -> list[Response]:
+    """Return a result of Unstract for each, which shows its API deployment, too."""
+    said = []
+    for number, api in enumerate(apis):
+        known = Watched(
+            execution_id=f"e{number}",
+            tracked_at=datetime(2026, 3, 1, tzinfo=UTC),
+            scope="org/api",
+            context={"organization_id": "org", "api_name": api},
+        )
+        body = {"status": "COMPLETED", "message": [{"file": f"{number}.pdf"}]}
+        said.append(
+            response(
+                "unstract",
+                body,
+                params=known.as_params(),
+                endpoint="execution",
+                second=number,
+            )
+        )
+    return said
+
+
+@pytest.mark.parametrize(
+    ("apis", "left"),
+    [
+        (("one", "one", "one"), []),
+        (("one", "two", "two"), [1, 2]),
+        (("one", "two", "one"), [1, 2]),
+    ],
+)
+def test_a_workflow_that_is_told_again_keeps_nothing_from_being_appended(
+    apis: tuple[str, ...], left: list[int]
+) -> None:
+    """Law: what is known of a workflow is no news; what is not is left to the fold."""
+    history = results(*apis)
+    with closing(PlainStore(part("unstract", "normalize"), "unstract")) as store:
+        folded = store.after(history).tables()
+
+        appended = store.after(history, appends=True).tables()
+
+        assert store.rest == {history[place].response_id for place in left}
+        assert appended == folded
+        parted = store.after(history[:2], history[2:], appends=True).tables()
+        assert parted == folded
 
 
 @settings(max_examples=40, deadline=None)
