@@ -9,7 +9,7 @@ import msgspec
 
 from benchmarks.bench import Bench, Outcome
 from benchmarks.cases import CASES
-from benchmarks.page import PAGE, Machine, as_result, machine, written
+from benchmarks.page import PAGE, Machine, as_result, machine, told, written
 from pipelines.options import console, print_json, say
 from pipelines.terminal import as_table
 
@@ -66,7 +66,7 @@ def main(
             Measured(machine=machine(), runs=runs, scale=scale, outcomes=outcomes)
         )
     else:
-        console().print(as_table(as_result(outcomes), f"Median of {runs}"))
+        console().print(as_table(as_result(outcomes), told(runs)))
 
 
 if __name__ == "__main__":

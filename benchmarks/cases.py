@@ -103,7 +103,7 @@ def _one_list(size: int) -> list[bytes]:
 def polling(bench: Bench) -> list[Outcome]:
     """Pending executions that take 100 ms a poll, 100 of them in flight."""
     found = []
-    for size in (bench.size(5_000) // 10, bench.size(5_000)):
+    for size in (500, max(1000, bench.size(1_000) * 5)):
         home = bench.folder / f"watched-{size}"
         _watch(home, size)
         server = Pending(0.1)

@@ -12,7 +12,7 @@ import msgspec
 from benchmarks.bench import Goal, Outcome
 from pipelines.query import Result
 
-__all__ = ["PAGE", "Machine", "as_result", "machine", "written"]
+__all__ = ["PAGE", "Machine", "as_result", "machine", "told", "written"]
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "performance.md"
 _BEGIN, _END = "<!-- measured: begin -->", "<!-- measured: end -->"
@@ -85,12 +85,18 @@ def written(text: str, outcomes: Sequence[Outcome], runs: int) -> str:
     return f"{before}{_BEGIN}\n\n{_table(outcomes, runs)}\n{_END}{after}"
 
 
-def _table(outcomes: Sequence[Outcome], runs: int) -> str:
+def told(runs: int) -> str:
+    """Return in words on what it was measured, and how often."""
     here = machine()
     packages = ", ".join(f"{name} {number}" for name, number in here.versions.items())
+    place = f"{here.system}, {here.cpus} CPUs, {here.memory_gb} GB"
+    often = f"median of {runs}" if runs > 1 else "one run"
+    return f"{place}; {packages}; {often}."
+
+
+def _table(outcomes: Sequence[Outcome], runs: int) -> str:
     lines = [
-        f"{here.system}, {here.cpus} CPUs, {here.memory_gb} GB; {packages}.",
-        f"Median of {runs}.",
+        told(runs),
         "",
         "| " + " | ".join(_NAMES) + " |",
         "|" + " --- |" * 2 + " ---: |" * 3 + " --- | ---: |",

@@ -141,7 +141,14 @@ def timestamp(value: object) -> datetime:
     Digits beyond the microsecond are cut. A time without a zone is taken as UTC,
     as the providers' servers mean it.
     """
-    match = _TIME.fullmatch(value.strip()) if isinstance(value, str) else None
+    if not isinstance(value, str):
+        raise MisfitError("not_a_timestamp")
+    return _timestamp(value)
+
+
+@lru_cache(maxsize=4096)  # the parts of an execution often say the same time
+def _timestamp(value: str) -> datetime:
+    match = _TIME.fullmatch(value.strip())
     if match is None:
         raise MisfitError("not_a_timestamp")
     clock, fraction, zone = match.groups()
@@ -203,7 +210,8 @@ class Fields:
 
     def take(self, name: str, convert: Callable[[object], T]) -> T | None:
         """Take a field in the model's type; ``None`` where absent or a misfit."""
-        value = self.raw(name)
+        self._taken.add(name)
+        value = self._value.get(name)
         if value is None:
             return None
         try:

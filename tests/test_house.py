@@ -74,7 +74,7 @@ ARROWS = {
         "watched json_text records errors"
     ),
     "<provider>.listing": (
-        ".client .normalize .settings paging windows observations errors"
+        ".client .columns .normalize .settings paging windows observations errors"
     ),
     "<provider>.details": ".client .normalize .settings provider observations errors",
     "<provider>.horizons": ".settings provider seen",
@@ -99,7 +99,9 @@ ARROWS = {
         ".mapping .answers .deployments .platform .refusals .verdicts watched rows "
         "values observations json_text records errors"
     ),
-    "<provider>.columns": ".mapping .normalize columnar json_text records",
+    "<provider>.columns": (
+        ".mapping .normalize columnar observations json_text records"
+    ),
     "<provider>.mapping": (
         ".answers .files .listed .pieces .refusals .steps .usage .verdicts watched "
         "rows values observations json_text records errors"

@@ -33,7 +33,10 @@ def add_steps(rows: Rows, inner: Fields) -> None:
 
 def _places(fields: Fields, name: str, kind: str, parent: str | None) -> list[_Place]:
     """Return the steps of a map from a step's id to its results."""
-    steps, above = fields.take(name, as_object) or {}, fields.where(name)
+    steps = fields.take(name, as_object)
+    if not steps:
+        return []
+    above = fields.where(name)
     return [
         _Place(kind, parent, above + json_pointer(step_id), position, step_id, value)
         for position, (step_id, value) in enumerate(steps.items())

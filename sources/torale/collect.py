@@ -168,6 +168,7 @@ class _Reading:
         self._settings = settings
         self._client = client
         self._seen = seen
+        self._is_first = seen.is_blank()
         self._horizons = horizons
         self._progress = progress
         self._wanted: dict[str, Observation] = {}
@@ -235,7 +236,8 @@ class _Reading:
         """Note of which executions on a page the details are due."""
         items = [o for o in sight.observations if o.kind == "item"]
         self._progress("executions", len(items))
-        known = self._seen.executions(o.key for o in items)
+        keys = () if self._is_first else (o.key for o in items)
+        known = self._seen.executions(keys)
         for item in items:
             held = known.get(item.key)
             is_new = held is None or held.list_sha256 != item.sha256

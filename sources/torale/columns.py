@@ -30,6 +30,7 @@ from sources.columnar import (
     times,
 )
 from sources.json_text import colons, encode, pointer, sha256
+from sources.observations import Observation, Sight
 from sources.records import (
     ErrorRecord,
     Execution,
@@ -51,9 +52,9 @@ from sources.torale.mapping import (
     identity,
     step_name,
 )
-from sources.torale.normalize import TERMINAL, neutral_status
+from sources.torale.normalize import TERMINAL, neutral_status, start_of
 
-__all__ = ["Listing", "read", "tables"]
+__all__ = ["Listing", "read", "sight_of", "tables"]
 
 T = TypeVar("T")
 Text = UnsetType | str | None
@@ -149,6 +150,39 @@ def _check_whole(
         raise IrregularError("a key stands twice")
     results = [item.result for item in items if item.result]
     orjson.dumps([[results]] if at else [results])  # as deep as they stand in the body
+
+
+def sight_of(response: Response) -> Sight | None:
+    """Return what ``observe`` sees in a list that is regular, or ``None``."""
+    page = read(response)
+    if page is None or len(set(page.keys)) < len(page.keys):
+        return None
+    words = _said(page.items, "status")
+    results = _said(page.items, "result")
+    starts = _said(page.items, "started_at")
+    observations = []
+    for place, item in enumerate(page.items):
+        status = neutral_status(words[place], results[place])
+        observations.append(
+            Observation(
+                kind="item",
+                key=page.keys[place],
+                pointer=page.at + pointer(place),
+                sha256=page.hashes[place],
+                status=status,
+                provider_status=words[place],
+                is_terminal=status in TERMINAL,
+                at=start_of(starts[place]),
+                scope=page.scopes[place],
+                name=item.id,
+            )
+        )
+    return Sight(
+        outcome="ok",
+        observations=observations,
+        answered=page.answered,
+        listing="paged" if page.at else "window",
+    )
 
 
 def _scopes(response: Response, items: Sequence[_Item]) -> list[str]:

@@ -14,6 +14,7 @@ from sources.errors import (
 from sources.observations import Sight
 from sources.paging import Listing, Page, read_pages
 from sources.torale.client import ToraleClient
+from sources.torale.columns import sight_of
 from sources.torale.normalize import observe
 from sources.torale.settings import Settings
 from sources.windows import read_window
@@ -148,7 +149,7 @@ class Lister:
         response = await self._client.executions(
             self._task_id, page=page, limit=limit, attempts=attempts
         )
-        sight = observe(response)
+        sight = sight_of(response) or observe(response)
         if sight.outcome != "ok":
             raise UnexpectedAnswer(
                 "Torale: the list of executions is neither a page nor an array. "

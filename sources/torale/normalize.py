@@ -42,6 +42,7 @@ __all__ = [
     "neutral_status",
     "observe",
     "records",
+    "start_of",
     "status_of",
 ]
 
@@ -168,7 +169,7 @@ def _execution(
         status=status,
         provider_status=word,
         is_terminal=is_terminal,
-        at=_time(value.get("started_at")),
+        at=start_of(value.get("started_at")),
         scope=scope,
         name=execution_id,
     )
@@ -239,7 +240,8 @@ def neutral_status(word: str | None, result: object) -> Status:
     return status
 
 
-def _time(value: object) -> datetime | None:
+def start_of(value: object) -> datetime | None:
+    """Return a time, or ``None`` where it is none."""
     try:
         return None if value is None else timestamp(value)
     except MisfitError:
