@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from sources.columnar import Columnar, IrregularError, Page
 from sources.fold import raw_of_new, rows_of_new
-from sources.observations import Kind, Normalizer, Observation, Sight
+from sources.observations import Kind, Normalizer, Sight
 from sources.records import TABLES, Record, Response
 from sources.seen import Seen
 from sources.tables import to_arrow
@@ -190,29 +190,29 @@ class _Novelty:
         keys = look.all_keys()
         hashes = {hash(key) for key in keys}
         flows = [one for one in look.sight.observations if one.kind == "workflow"]
-        told = [one for one in flows if self._flows.get(one.key) == one.sha256]
-        others = hashes - {hash(one.key) for one in told}
+        told = {one.key for one in flows if self._flows.get(one.key) == one.sha256}
+        others = hashes - {hash(key) for key in told}
+        saying = [one for one in flows if one.key not in told]
         is_new = (
             len(keys) == len(hashes)
             and bool(others) >= bool(keys)
             and look.response.response_id not in known
             and others.isdisjoint(self._before)
             and known.isdisjoint(keys)
-            and self._flows.keys().isdisjoint(
-                one.key for one in flows if one not in told
-            )
+            and self._flows.keys().isdisjoint(one.key for one in saying)
             and _may_be_new(look)
         )
         self._before |= others
-        for one in flows:
+        for one in saying:
             self._flows[one.key] = one.sha256 if is_new else None
         return _without(look, told) if is_new else None
 
 
-def _without(look: _Look, told: Sequence[Observation]) -> _Look:
+def _without(look: _Look, told: set[str]) -> _Look:
+    """Return a look without the workflows of these keys."""
     if not told:
         return look
-    left = [one for one in look.sight.observations if one not in told]
+    left = [one for one in look.sight.observations if one.key not in told]
     return replace(look, sight=replace(look.sight, observations=left))
 
 

@@ -143,7 +143,7 @@ def test_what_is_new_is_appended_and_what_was_seen_is_folded(store: PlainStore) 
     assert store.rest == {history[4].response_id}, "it shows nothing, but it is loaded"
 
 
-def results(*apis: str) -> list[Response]:
+def results(*apis: str, begin: int = 0) -> list[Response]:
     """Return a result of Unstract for each, which shows its API deployment, too."""
     said = []
     for number, api in enumerate(apis):
@@ -160,7 +160,7 @@ def results(*apis: str) -> list[Response]:
                 body,
                 params=known.as_params(),
                 endpoint="execution",
-                second=number,
+                second=begin + number,
             )
         )
     return said
@@ -188,6 +188,19 @@ def test_a_workflow_that_is_told_again_keeps_nothing_from_being_appended(
         assert appended == folded
         parted = store.after(history[:2], history[2:], appends=True).tables()
         assert parted == folded
+
+
+def test_an_execution_that_is_known_leaves_none_beside_it_to_the_fold() -> None:
+    """Law: what both say of their workflow is told, whichever of them is new."""
+    first, *others = results("one", "one", "one")
+    again = results("one", begin=5)
+    with closing(PlainStore(part("unstract", "normalize"), "unstract")) as store:
+        folded = store.after([first], [*again, *others]).tables()
+
+        appended = store.after([first], [*again, *others], appends=True).tables()
+
+        assert store.rest == {again[0].response_id}
+        assert appended == folded
 
 
 @settings(max_examples=40, deadline=None)
