@@ -138,14 +138,13 @@ class Http:
         self._gate = _gate(self._base, self._limits)
         self._tls = httpx.create_ssl_context()
         count = -(-self._limits.in_flight // _OF_A_POOL)
-        self._clients = [self._new_client() for _ in range(count)]
-        self._free = self._clients * _OF_A_POOL
+        self._busy = {self._new_client(): 0 for _ in range(count)}
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        for client in self._clients:
+        for client in self._busy:
             await client.aclose()
-        del self._clients, self._free, self._gate
+        del self._busy, self._gate
         for name in KeyFilter.LOGGERS:
             logging.getLogger(name).removeFilter(self._filter)
 
@@ -253,7 +252,9 @@ class Http:
             started, was_sent = time.perf_counter(), False
             if asked.arriving is not None:  # of an earlier try
                 asked.arriving.unlink(missing_ok=True)
-            client = self._free.pop()
+            busy = self._busy
+            client = min(busy, key=busy.__getitem__)
+            busy[client] += 1
             try:
                 with ExitStack() as files:
                     request = _built(client, asked, files)
@@ -267,7 +268,7 @@ class Http:
                 reply = self._no_answer(method, url, started, fault)
                 return replace(reply, was_sent=was_sent and reply.was_sent), None
             finally:
-                self._free.append(client)
+                busy[client] -= 1
         reply = self._reply(method, url, started, response, body)
         # httpx has read the Location; one that is no address was a fault above.
         onward = response.next_request if reply.outcome == "http_error" else None

@@ -785,6 +785,29 @@ def test_requests_in_flight_are_counted_over_all_connections_to_an_origin() -> N
     assert asyncio.run(main()) == 3
 
 
+def test_an_account_with_less_room_than_its_origin_asks_for_everything() -> None:
+    """The slots are those of the first account; the second one's connections wait."""
+
+    async def main() -> tuple[list[str], int]:
+        wide, small = (
+            Limits(in_flight=room, requests_per_second=10_000) for room in (12, 2)
+        )
+        async with (
+            wire(slow) as server,
+            Http(server.url, "canary-of-eu", limits=wide),
+            Http(f"{server.url}/us", "canary-of-us", limits=small) as us,
+        ):
+            replies = await asyncio.gather(
+                *(us.request("GET", "/x") for _ in range(12))
+            )
+            return [reply.outcome for reply in replies], server.most_at_once
+
+    outcomes, most = asyncio.run(main())
+
+    assert outcomes == ["ok"] * 12
+    assert 2 <= most <= 12
+
+
 def test_a_slow_origin_keeps_no_other_waiting() -> None:
     """Each host has slots of its own."""
 
