@@ -136,7 +136,7 @@ def _load(
         report = summed(home, started, reports, ahead, problems)
         insert_run(work.con, load_run(report, due))
         ids = [each.ids[0] for each in loads if each.ids]
-        finish(work, since=min(ids, default=None))
+        finish(work, min(ids, default=None))
         for each in loads:
             journal.clear(each.ids)
     return report
@@ -203,7 +203,7 @@ def give_meaning(con: duckdb.DuckDBPyConnection, home: Home) -> list[str]:
     return problems
 
 
-def finish(work: WorkCopy, *, since: str | None) -> None:
+def finish(work: WorkCopy, since: str | None) -> None:
     """Check what was loaded, write the comments on the tables, and publish.
 
     ``since`` is the first response of which there are new rows, if there is any.

@@ -78,7 +78,7 @@ def _replay(home: Home, wait_s: float, *, is_frugal: bool) -> Replayed:
             error="\n".join(replayed.problems) or None,
         )
         insert_run(work.con, run)
-        finish(work, since="")
+        finish(work, "")
     return replayed
 
 
