@@ -74,7 +74,7 @@ ARROWS = {
         "watched json_text records errors"
     ),
     "<provider>.listing": (
-        ".client .columns .normalize .settings paging windows observations errors"
+        ".client .normalize .regular .settings paging windows observations errors"
     ),
     "<provider>.details": ".client .normalize .settings provider observations errors",
     "<provider>.horizons": ".settings provider seen",
@@ -99,9 +99,8 @@ ARROWS = {
         ".mapping .answers .deployments .platform .refusals .verdicts watched rows "
         "values observations json_text records errors"
     ),
-    "<provider>.columns": (
-        ".mapping .normalize columnar observations json_text records"
-    ),
+    "<provider>.regular": ".normalize observations json_text records",
+    "<provider>.columns": (".mapping .normalize .regular columnar json_text records"),
     "<provider>.mapping": (
         ".answers .files .listed .pieces .refusals .steps .usage .verdicts watched "
         "rows values observations json_text records errors"

@@ -14,8 +14,8 @@ from sources.errors import (
 from sources.observations import Sight
 from sources.paging import Listing, Page, read_pages
 from sources.torale.client import ToraleClient
-from sources.torale.columns import sight_of
 from sources.torale.normalize import observe
+from sources.torale.regular import sight_of
 from sources.torale.settings import Settings
 from sources.windows import read_window
 

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from sources.records import TABLES, Response
 from sources.torale import normalize
-from sources.torale.columns import read, sight_of
+from sources.torale.regular import read, sight_of
 from tests.plain_store import PlainStore, Rows
 from tests.responses import recorded, recordings, response
 
