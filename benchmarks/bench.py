@@ -1,7 +1,7 @@
 """What a case is made of: programs side by side, and goals for how they compare."""
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -43,12 +43,10 @@ class Outcome(msgspec.Struct, kw_only=True):
     goals: list[Goal] = []
 
 
-def ratio(
-    outcome: Outcome, figure: str, peer: str, at_most: float, ours: str = OURS
-) -> None:
+def ratio(outcome: Outcome, figure: str, peer: str, at_most: float) -> None:
     """Add the goal that our figure is at most so many times a peer's."""
     names = {"cpu_s": "CPU", "wall_s": "wall time", "peak_mb": "memory"}
-    reached = getattr(outcome.costs[ours], figure) / getattr(
+    reached = getattr(outcome.costs[OURS], figure) / getattr(
         outcome.costs[peer], figure
     )
     outcome.goals.append(
@@ -145,6 +143,3 @@ class Bench:
     def measure(self, case: str, programs: Mapping[str, Program]) -> Outcome:
         """Return the medians of all programs, taken in turns."""
         return Outcome(case=case, costs=medians(programs, self.work(), self.runs))
-
-
-Case = Callable[[Bench], list[Outcome]]

@@ -77,9 +77,10 @@ def medians(
             taken[name].append(cost(program, folder))
     return {
         name: Cost(
-            cpu_s=median(one.cpu_s for one in costs),
-            wall_s=median(one.wall_s for one in costs),
-            peak_mb=median(one.peak_mb for one in costs),
+            **{
+                figure: median(getattr(one, figure) for one in costs)
+                for figure in Cost.__struct_fields__
+            }
         )
         for name, costs in taken.items()
     }
