@@ -101,7 +101,7 @@ def _parquet(home: Home, sql: str) -> bytes:
     file = io.BytesIO()
     try:
         pq.write_table(table.rename_columns(_distinct(table.column_names)), file)
-    except pa.ArrowNotImplementedError as error:
+    except pa.ArrowNotImplementedError as error:  # Parquet lacks it: an interval
         raise ConfigurationError(f"{error}. Cast that column to varchar.") from None
     return file.getvalue()
 
