@@ -14,6 +14,10 @@ from sources.tables import columns, comment, schema
 __all__ = ["appender", "comment_tables", "comments", "create_tables"]
 
 
+_STORED = {"BLOB": "blob using compression zstd"}
+"""What DuckDB takes of itself for bodies of some KB is slower and larger by far."""
+
+
 def create_tables(con: duckdb.DuckDBPyConnection) -> None:
     """Make every table and column of the model that is not there yet."""
     con.execute("create schema if not exists execledger")
@@ -38,12 +42,13 @@ def create_tables(con: duckdb.DuckDBPyConnection) -> None:
 
 
 def _kinds(con: duckdb.DuckDBPyConnection, record: type[Record]) -> dict[str, str]:
-    """Return the type in DuckDB of each column."""
+    """Return the type in DuckDB of each column, and how it is stored."""
     con.register("shape", schema(record).empty_table())
     shape = con.execute("describe shape").fetchall()
     con.unregister("shape")
     json = {column.name for column in columns(record) if column.type is Json}
-    return {name: "json" if name in json else kind for name, kind, *_ in shape}
+    kinds = {name: "json" if name in json else kind for name, kind, *_ in shape}
+    return {name: _STORED.get(kind, kind) for name, kind in kinds.items()}
 
 
 def appender(con: duckdb.DuckDBPyConnection, *, keeps_ledgers: bool = False) -> Append:
