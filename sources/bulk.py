@@ -13,9 +13,9 @@ import msgspec
 import pyarrow as pa
 from msgspec.structs import replace
 
-from sources.columnar import Columnar, IrregularError, Page
+from sources.columnar import Columnar, IrregularError
 from sources.fold import raw_of_new, rows_of_new
-from sources.observations import Kind, Normalizer, Sight
+from sources.observations import Kind, Normalizer, Observation, Page, Sight
 from sources.records import TABLES, Record, Response
 from sources.seen import Seen
 from sources.tables import to_arrow
@@ -63,7 +63,7 @@ def append_new(
     quick way to the same rows.
     """
     looked = Looked()
-    novelty = _Novelty(seen)
+    novelty = _Novelty(seen, normalizer)
     pile = _Pile(append)
     for chunk in _chunks(waiting()):
         looks = [_look(response, normalizer, columnar) for response in chunk]
@@ -73,9 +73,7 @@ def append_new(
         try:
             tables = list(_by_columns(new, normalizer, columnar))
         except IrregularError:
-            new = [
-                _look(look.response, normalizer) if look.page else look for look in new
-            ]
+            new = [_plain(look, normalizer) for look in new]
             tables = []
         new = [look for look in new if _may_be_new(look)]
         for record, table in chain(tables, _by_rows(new, normalizer)):
@@ -103,16 +101,25 @@ class _Look(msgspec.Struct):
             scopes = {one.scope for one in seen if one.kind == "item"}
         return {(self.response.response_id, scope) for scope in scopes}
 
-    def keys(self, *, workflows: bool) -> list[str]:
-        """Return the keys of the workflows, or of all else."""
+    @property
+    def workflows(self) -> list[Observation]:
+        """What it shows of workflows."""
         if self.page is not None:
-            return [] if workflows else self.page.keys
-        seen = self.sight.observations
-        return [one.key for one in seen if (one.kind == "workflow") == workflows]
+            return self.page.workflows
+        return [one for one in self.sight.observations if one.kind == "workflow"]
 
+    @property
+    def keys(self) -> list[str]:
+        """The keys of all that it shows but workflows."""
+        if self.page is not None:
+            return self.page.keys
+        seen = self.sight.observations
+        return [one.key for one in seen if one.kind != "workflow"]
+
+    @property
     def all_keys(self) -> list[str]:
-        """Return the keys of all that it shows."""
-        return self.keys(workflows=False) + self.keys(workflows=True)
+        """The keys of all that it shows."""
+        return [*self.keys, *(one.key for one in self.workflows)]
 
 
 def _look(
@@ -122,6 +129,20 @@ def _look(
     if page is not None:
         return _Look(response, page)
     return _Look(response, sight=normalizer.observe(response))
+
+
+def _plain(look: _Look, normalizer: Normalizer, told: set[str] | None = None) -> _Look:
+    """Return a look by the fold's way, without the workflows of the keys ``told``.
+
+    Those of a page were told before, unless somebody says which were.
+    """
+    if look.page is not None:
+        told = {one.key for one in look.workflows} if told is None else told
+        look = _look(look.response, normalizer)
+    if not told:
+        return look
+    left = [one for one in look.sight.observations if one.key not in told]
+    return replace(look, sight=replace(look.sight, observations=left))
 
 
 def _may_be_new(look: _Look) -> bool:
@@ -156,8 +177,9 @@ def _by_rows(
 class _Novelty:
     """Tells subjects that nobody has seen from those that are known."""
 
-    def __init__(self, seen: Seen) -> None:
+    def __init__(self, seen: Seen, normalizer: Normalizer) -> None:
         self._seen = seen
+        self._normalizer = normalizer
         self._is_blank = seen.is_blank()
         # Hashes take less than the keys; where two are equal by chance, the response
         # goes to the rest, and all is right as well.
@@ -171,14 +193,14 @@ class _Novelty:
         And the ids of those that show nothing, if the store has them: a run that was
         killed right before its end may have left them here.
         """
-        empty = (one.response.response_id for one in looks if not one.all_keys())
+        empty = (one.response.response_id for one in looks if not one.all_keys)
         loaded = self._seen.responses(empty)
         if self._is_blank:
             return loaded
-        flows = {key for one in looks for key in one.keys(workflows=True)}
+        flows = {flow.key for one in looks for flow in one.workflows}
         for key, flow in self._seen.workflows(flows - self._flows.keys()).items():
             self._flows[key] = flow.sha256
-        executions = [key for one in looks for key in one.keys(workflows=False)]
+        executions = [key for one in looks for key in one.keys]
         return loaded | self._seen.executions(executions).keys()
 
     def new_of(self, look: _Look, known: set[str]) -> _Look | None:
@@ -187,9 +209,9 @@ class _Novelty:
         Without workflows that say what is known of them. Of one that says another
         thing the fold decides, and of all that come after it.
         """
-        keys = look.all_keys()
+        keys = look.all_keys
         hashes = {hash(key) for key in keys}
-        flows = [one for one in look.sight.observations if one.kind == "workflow"]
+        flows = look.workflows
         told = {one.key for one in flows if self._flows.get(one.key) == one.sha256}
         others = hashes - {hash(key) for key in told}
         saying = [one for one in flows if one.key not in told]
@@ -205,15 +227,10 @@ class _Novelty:
         self._before |= others
         for one in saying:
             self._flows[one.key] = one.sha256 if is_new else None
-        return _without(look, told) if is_new else None
-
-
-def _without(look: _Look, told: set[str]) -> _Look:
-    """Return a look without the workflows of these keys."""
-    if not told:
-        return look
-    left = [one for one in look.sight.observations if one.key not in told]
-    return replace(look, sight=replace(look.sight, observations=left))
+        if not is_new:
+            return None
+        is_quick = look.page is not None and not saying
+        return look if is_quick else _plain(look, self._normalizer, told)
 
 
 class _Pile:

@@ -6,13 +6,15 @@ test holds the two equal.
 """
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sources.json_text import encode
+from sources.observations import Page
 from sources.records import Record, Response, Snapshot
 from sources.tables import schema
 from sources.values import host, registrable_domain
@@ -23,38 +25,31 @@ __all__ = [
     "Columnar",
     "IrregularError",
     "Owners",
-    "Page",
     "domains",
     "joined",
     "milliseconds",
-    "repeated",
+    "seconds",
     "spread",
     "table",
+    "text_or_json",
     "times",
+    "unzipped",
 ]
 
 Column = Any
-"""An Arrow array, a list, or one value that all rows have; ``None`` is null."""
+"""An Arrow array, a list or tuple, or one value of all rows; ``None`` is null."""
 
 MOMENT = pa.timestamp("us", "UTC")
 """The type of a time."""
 
 _TIME = r"^[12]\d{3}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|\+00:00)$"
 _HOST = r"^https?://(?P<host>[a-z0-9-]+(?:\.[a-z0-9-]+)+)(?:[/?#]|$)"
-_MS = 1000
+_MS, _SECOND = 1000, 1e6
+"""Microseconds."""
 
 
 class IrregularError(ValueError):
     """A response is not as regular as it seemed."""
-
-
-class Page(Protocol):
-    """A regular list: keys and scopes of its executions, what its envelope says."""
-
-    response: Response
-    keys: list[str]
-    scopes: list[str]
-    answered: dict[str, object]
 
 
 class Columnar(Protocol):
@@ -67,20 +62,67 @@ class Columnar(Protocol):
     def tables(self, pages: Sequence[Any]) -> list[tuple[type[Record], pa.Table]]:
         """Return all rows of executions that nobody has seen before.
 
-        The pages are what ``read`` returned. Raises ``IrregularError`` where one of
-        them is not regular after all.
+        The pages are what ``read`` returned; rows of their workflows are not made.
+        Raises ``IrregularError`` where one of them is not regular after all.
         """
         ...
 
 
 class Owners(msgspec.Struct):
-    """Executions, in columns: their keys, and where they stand in their responses."""
+    """Executions, in columns: their keys, and where they stand in their responses.
+
+    ``received`` is when those came, ``codes`` their HTTP status.
+    """
 
     provider: str
     connection: str
     keys: Column
     response_ids: Column
+    received: Column
+    codes: Column
     paths: Column
+
+    @classmethod
+    def of(cls, pages: Sequence[Page], paths: Sequence[str]) -> Self:
+        """Return the executions of pages; a path for each leads to it in its page."""
+        counts = [len(page.keys) for page in pages]
+        said = [page.response for page in pages]
+        ids = pa.array([one.response_id for one in said], pa.string())
+        received = pa.array([one.received_at for one in said], MOMENT)
+        codes = pa.array([one.http_status for one in said], pa.int64())
+        return cls(
+            provider=said[0].provider,
+            connection=said[0].connection,
+            keys=pa.array([key for page in pages for key in page.keys], pa.string()),
+            response_ids=_repeated(ids, counts),
+            received=_repeated(received, counts),
+            codes=_repeated(codes, counts),
+            paths=pa.array(paths, pa.string()),
+        )
+
+    def whole(self, record: type[Record], **columns: Column) -> pa.Table:
+        """Return a row for each execution."""
+        return table(
+            record,
+            len(self.keys),
+            provider=self.provider,
+            connection=self.connection,
+            execution_key=self.keys,
+            response_id=self.response_ids,
+            observed_at=self.received,
+            **columns,
+        )
+
+    def below(self, of: Column, paths: Column) -> Self:
+        """Return parts of executions; ``of`` has the place of each part's."""
+        return msgspec.structs.replace(
+            self,
+            keys=self.keys.take(of),
+            response_ids=self.response_ids.take(of),
+            received=self.received.take(of),
+            codes=self.codes.take(of),
+            paths=joined(self.paths.take(of), paths),
+        )
 
     def rows(
         self,
@@ -122,21 +164,37 @@ def table(record: type[Record], count: int, **columns: Column) -> pa.Table:
 def _column(kind: Any, count: int, value: Column) -> Column:  # noqa: ANN401 (any type of Arrow's)
     if isinstance(value, pa.Array):
         return value
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return pa.array(value, kind)
     return pa.repeat(pa.scalar(value, kind), count)
+
+
+def text_or_json(values: Sequence[object], name: str) -> dict[str, Column]:
+    """Return texts as the column ``name``, and anything else as JSON, ``value``."""
+    are_texts = [isinstance(value, str) for value in values]
+    both = list(zip(are_texts, values, strict=True))
+    return {
+        name: [value if is_text else None for is_text, value in both],
+        "value": [None if is_text else encode(value) for is_text, value in both],
+    }
+
+
+def unzipped(rows: Sequence[tuple[Any, ...]], count: int) -> Sequence[Sequence[Any]]:
+    """Return rows of so many fields as columns."""
+    return list(zip(*rows, strict=True)) or [()] * count
 
 
 def joined(*parts: Column) -> Column:
     """Return texts put together, each from arrays, lists or one text for all."""
     arrays = [
-        pa.array(one, pa.string()) if isinstance(one, list) else one for one in parts
+        pa.array(one, pa.string()) if isinstance(one, list | tuple) else one
+        for one in parts
     ]
     join: Any = pc.binary_join_element_wise  # its stub knows no mix of the two
     return join(*arrays, "")
 
 
-def repeated(values: Column, counts: Sequence[int]) -> Column:
+def _repeated(values: Column, counts: Sequence[int]) -> Column:
     """Return each value of an array as often as its count says."""
     return values.take(spread(counts)[0])
 
@@ -165,6 +223,12 @@ def milliseconds(start: Column, end: Column) -> Column:
     between = pc.cast(pc.subtract(end, start), pa.int64())
     floored = between.fill_null(0).to_numpy() // _MS
     return pa.array(floored, mask=between.is_null().to_numpy(zero_copy_only=False))
+
+
+def seconds(start: Column, end: Column) -> Column:
+    """Return the seconds between two times."""
+    between = pc.cast(pc.subtract(end, start), pa.int64())
+    return pc.divide(pc.cast(between, pa.float64()), _SECOND)
 
 
 def domains(uris: Column) -> tuple[Column, Column]:

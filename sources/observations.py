@@ -19,6 +19,7 @@ __all__ = [
     "KnownWorkflow",
     "Normalizer",
     "Observation",
+    "Page",
     "Sight",
     "Winner",
     "decoded_body",
@@ -66,6 +67,20 @@ class Sight(msgspec.Struct, frozen=True, kw_only=True):
     answered: dict[str, object] = {}
     listing: Literal["paged", "window"] | None = None
     decoded: Decoded | None = None
+
+
+class Page(msgspec.Struct, kw_only=True):
+    """A response whose fields have the usual types, read at once.
+
+    ``keys`` are those of its executions, ``scopes`` of those that stand in a list;
+    ``workflows`` is what it shows beside them.
+    """
+
+    response: Response
+    keys: list[str]
+    scopes: list[str] = []
+    workflows: list[Observation] = []
+    answered: dict[str, object] = {}
 
 
 class Known(msgspec.Struct, frozen=True):

@@ -20,6 +20,7 @@ ARROWS = {
     "json_text": "records errors",
     "values": "json_text records errors",
     "observations": "json_text records errors",
+    "typed": "",
     "watched": "records errors",
     "rows": "values observations json_text records errors",
     # asking: knows nothing of tables
@@ -42,7 +43,7 @@ ARROWS = {
     "seen": "observations json_text records errors",
     "fold": "seen observations json_text records errors",
     "tables": "fold records errors",
-    "columnar": "tables values records",
+    "columnar": "tables values observations json_text records",
     "bulk": "columnar tables fold seen observations records",
     "leftovers": "provider journal observations errors",
     "polled": (
@@ -99,8 +100,20 @@ ARROWS = {
         ".mapping .answers .deployments .platform .refusals .verdicts watched rows "
         "values observations json_text records errors"
     ),
-    "<provider>.regular": ".normalize observations json_text records",
-    "<provider>.columns": (".mapping .normalize .regular columnar json_text records"),
+    "<provider>.regular": (
+        ".answers .normalize .verdicts typed watched observations json_text records"
+    ),
+    "<provider>.columns": (
+        ".mapping .normalize .regular .steps .file_columns .step_columns "
+        ".usage_columns columnar typed watched observations json_text records"
+    ),
+    "<provider>.file_columns": ".regular columnar json_text records",
+    "<provider>.step_columns": (
+        ".citations .file_columns .files .regular columnar typed json_text records"
+    ),
+    "<provider>.usage_columns": (
+        ".file_columns .regular .usage columnar typed values records"
+    ),
     "<provider>.mapping": (
         ".answers .files .listed .pieces .refusals .steps .usage .verdicts watched "
         "rows values observations json_text records errors"

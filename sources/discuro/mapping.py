@@ -31,6 +31,7 @@ from sources.values import (
 from sources.watched import Watched
 
 __all__ = [
+    "assumed_model",
     "execution_rows",
     "request_error_rows",
     "workflow_of",
@@ -182,7 +183,7 @@ def _usage(rows: Rows, inner: Fields, known: Watched) -> None:
     if not usage:
         return
     fields = rows.fields(usage, inner.where("usage"))
-    vendor, model = _assumed_model(known)
+    vendor, model = assumed_model(known)
     rows.add(
         TokenUsage,
         usage_key=rows.key_of(fields.at),
@@ -200,7 +201,7 @@ def _usage(rows: Rows, inner: Fields, known: Watched) -> None:
     rows.keep_rest(fields)
 
 
-def _assumed_model(known: Watched) -> tuple[str | None, str | None]:
+def assumed_model(known: Watched) -> tuple[str | None, str | None]:
     """Return vendor and model of ``openai/gpt-4o``; the vendor may be left out."""
     assumed = known.context.get("assumed_model")
     if not isinstance(assumed, str) or not assumed:

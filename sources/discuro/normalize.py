@@ -36,7 +36,15 @@ from sources.rows import (
 from sources.values import text_or_none
 from sources.watched import Watched, watched
 
-__all__ = ["VERSION", "observe", "records"]
+__all__ = [
+    "VERSION",
+    "Standing",
+    "by_word",
+    "detail",
+    "observe",
+    "records",
+    "workflows_in",
+]
 
 VERSION = 1
 """Rises whenever the same response would give other rows."""
@@ -54,7 +62,7 @@ _SYNCED = timedelta(minutes=5)
 """Until then an execution may be unknown: Discuro says that it syncs within 60 s."""
 
 
-class _Standing(msgspec.Struct, frozen=True):
+class Standing(msgspec.Struct, frozen=True):
     """How an execution stands, by one answer."""
 
     status: Status
@@ -63,9 +71,9 @@ class _Standing(msgspec.Struct, frozen=True):
     is_terminal: bool = False
 
 
-_QUEUED = _Standing("queued", "pending")
-_EXPIRED = _Standing("expired", "expired", is_terminal=True)
-_MISSING = _Standing("unknown", "missing")
+_QUEUED = Standing("queued", "pending")
+_EXPIRED = Standing("expired", "expired", is_terminal=True)
+_MISSING = Standing("unknown", "missing")
 
 
 def observe(response: Response) -> Sight:
@@ -84,8 +92,8 @@ def observe(response: Response) -> Sight:
         rejects = [seen for seen in unread.observations if seen.kind == "reject"]
     elif outcome == "ok" and not standing.is_terminal:
         outcome = "pending"
-    seen = _detail(response, known, execution_id, standing, body)
-    observations = [seen, *_workflows(response, known), *rejects]
+    seen = detail(response, known, execution_id, standing, body)
+    observations = [seen, *workflows_in(response, known), *rejects]
     return Sight(outcome=outcome, observations=observations, decoded=decoded)
 
 
@@ -127,7 +135,7 @@ def _execution_id(
 
 def _standing(
     response: Response, known: Watched, decoded: Decoded | None
-) -> _Standing | None:
+) -> Standing | None:
     """Return how the execution stands, or ``None`` where the answer says nothing."""
     value = decoded.value if decoded else None
     if not isinstance(value, dict):
@@ -138,20 +146,20 @@ def _standing(
         return None
     if response.endpoint == "submit" and "status" not in value:
         return _QUEUED
-    return _by_word(value)
+    return by_word(value)
 
 
-def _by_word(value: dict[str, object]) -> _Standing:
+def by_word(value: dict[str, object]) -> Standing:
     """Return how an execution stands by its ``status`` and, at its end, ``passed``."""
     word, passed = text_or_none(value.get("status")), value.get("passed")
     if word == "started":
-        return _Standing("running", "pending", word)
+        return Standing("running", "pending", word)
     if word != "ended":
-        return _Standing("unknown", "pending", word)
+        return Standing("unknown", "pending", word)
     status: Status = "unknown"
     if isinstance(passed, bool):
         status = "succeeded" if passed else "failed"
-    return _Standing(status, "captured", word, is_terminal=True)
+    return Standing(status, "captured", word, is_terminal=True)
 
 
 def _is_not_found(response: Response, value: dict[str, object]) -> bool:
@@ -164,7 +172,7 @@ def _is_not_found(response: Response, value: dict[str, object]) -> bool:
     )
 
 
-def _not_found(response: Response, known: Watched) -> _Standing:
+def _not_found(response: Response, known: Watched) -> Standing:
     """Return what "not found" means: not synced yet, deleted, or nobody knows."""
     if response.received_at - _SYNCED < known.begun_at:
         return _QUEUED
@@ -174,8 +182,8 @@ def _not_found(response: Response, known: Watched) -> _Standing:
 
 
 def _given_up(
-    response: Response, known: Watched, said: _Standing | None
-) -> _Standing | None:
+    response: Response, known: Watched, said: Standing | None
+) -> Standing | None:
     """Return the standing, or that nobody waits any longer for the result."""
     if response.endpoint != "execution" or not known.is_given_up(response.received_at):
         return said
@@ -199,13 +207,14 @@ def _unread(
     return rejected_body(response, "missing_id" if is_nameless else "unexpected_shape")
 
 
-def _detail(
+def detail(
     response: Response,
     known: Watched,
     execution_id: str | None,
-    standing: _Standing,
+    standing: Standing,
     body: object,
 ) -> Observation:
+    """Return the observation of one execution, from the body of an answer."""
     name = execution_id or ""
     # all that rows are made of; not the times at which the answer came and expires
     says: list[object] = ["detail", standing, body, known.context, known.tags]
@@ -222,7 +231,8 @@ def _detail(
     )
 
 
-def _workflows(response: Response, known: Watched) -> list[Observation]:
+def workflows_in(response: Response, known: Watched) -> list[Observation]:
+    """Return the observation of what was started, where that is known."""
     workflow = workflow_of(known)
     if workflow is None:
         return []

@@ -8,9 +8,9 @@ from sources.records import ErrorRecord, ExecutionStep, Status
 from sources.rows import Rows
 from sources.values import Fields, as_object, boolean, text, text_or_none, timestamp
 
-__all__ = ["add_error", "add_steps", "error_words"]
+__all__ = ["STATUS_OF_STEP", "add_error", "add_steps", "error_words"]
 
-_STATUS_OF_STEP: dict[bool, Status] = {True: "succeeded", False: "failed"}
+STATUS_OF_STEP: dict[bool, Status] = {True: "succeeded", False: "failed"}
 
 
 class _Place(NamedTuple):
@@ -63,7 +63,7 @@ def _step(rows: Rows, place: _Place) -> list[_Place]:
         position=place.position,
         step_id=place.step_id,
         name=named.take("name", text),
-        status=None if passed is None else _STATUS_OF_STEP[passed],
+        status=None if passed is None else STATUS_OF_STEP[passed],
         is_passed=passed,
         started_at=start,
         ended_at=end,

@@ -15,16 +15,14 @@ import pyarrow.compute as pc
 from msgspec import UNSET, UnsetType
 
 from sources.columnar import (
-    MOMENT,
     Column,
     IrregularError,
     Owners,
     domains,
     joined,
     milliseconds,
-    repeated,
     spread,
-    table,
+    text_or_json,
     times,
 )
 from sources.json_text import encode, pointer
@@ -48,7 +46,8 @@ from sources.torale.mapping import (
     step_name,
 )
 from sources.torale.normalize import TERMINAL, neutral_status
-from sources.torale.regular import Item, Listing, Source, each, null, read
+from sources.torale.regular import Item, Listing, Source, read
+from sources.typed import each, null
 
 __all__ = ["read", "tables"]
 
@@ -76,24 +75,11 @@ class _Batch:
     """The executions of several lists, as columns."""
 
     def __init__(self, pages: Sequence[Listing]) -> None:
-        counts = [len(page.items) for page in pages]
-        responses = [page.response for page in pages]
-        received = [response.received_at for response in responses]
-        codes = [response.http_status for response in responses]
-        ids = [response.response_id for response in responses]
         paths = [p.at + pointer(i) for p in pages for i in range(len(p.items))]
         self.items = [item for page in pages for item in page.items]
         self.scopes = [scope for page in pages for scope in page.scopes]
         self.hashes = [hashed for page in pages for hashed in page.hashes]
-        self.received = repeated(pa.array(received, MOMENT), counts)
-        self.codes = repeated(pa.array(codes, pa.int64()), counts)
-        self.owners = Owners(
-            provider=responses[0].provider,
-            connection=responses[0].connection,
-            keys=pa.array([key for page in pages for key in page.keys], pa.string()),
-            response_ids=repeated(pa.array(ids, pa.string()), counts),
-            paths=pa.array(paths, pa.string()),
-        )
+        self.owners = Owners.of(pages, paths)
         self.results = each(self.items, "result")
         self.with_result = [
             (place, result)
@@ -125,13 +111,8 @@ class _Batch:
         of = (owners.provider, owners.connection)
         flows = {scope: workflow_key(*of, scope) for scope in set(self.scopes)}
         are_over = [status in TERMINAL for status in self.statuses]
-        return table(
+        return owners.whole(
             Execution,
-            len(items),
-            provider=owners.provider,
-            connection=owners.connection,
-            execution_key=owners.keys,
-            response_id=owners.response_ids,
             execution_id=[item.id for item in items],
             scope=self.scopes,
             workflow_key=[flows[scope] for scope in self.scopes],
@@ -139,7 +120,7 @@ class _Batch:
             provider_status=self.words,
             is_terminal=are_over,
             result_state=["captured" if over else "pending" for over in are_over],
-            day=pc.cast(pc.coalesce(started, created, self.received), pa.date32()),
+            day=pc.cast(pc.coalesce(started, created, owners.received), pa.date32()),
             created_at=created,
             started_at=started,
             ended_at=ended,
@@ -148,8 +129,7 @@ class _Batch:
             change_summary=self._texts("change_summary"),
             notification=notification,
             error_message=each(items, "error_message"),
-            first_seen_at=self.received,
-            observed_at=self.received,
+            first_seen_at=owners.received,
             content_sha256=self.hashes,
             list_sha256=self.hashes,
         )
@@ -183,17 +163,11 @@ class _Batch:
         return False if knows and self.statuses[place] == "succeeded" else None
 
     def changes(self) -> pa.Table:
-        return table(
+        return self.owners.whole(
             StatusChange,
-            len(self.items),
-            provider=self.owners.provider,
-            connection=self.owners.connection,
-            execution_key=self.owners.keys,
-            response_id=self.owners.response_ids,
-            observed_at=self.received,
             status=self.statuses,
             provider_status=self.words,
-            http_status=self.codes,
+            http_status=self.owners.codes,
         )
 
     def results_whole(self) -> pa.Table:
@@ -212,16 +186,13 @@ class _Batch:
             for place, result in self.with_result
             if (name := _first(result, ANSWERS))
         ]
-        are_texts = [isinstance(answer, str) for _, _, answer in found]
-        said = list(zip(are_texts, (answer for _, _, answer in found), strict=True))
         return self.owners.rows(
             Output,
             [place for place, _, _ in found],
             [below for _, below, _ in found],
             position=1,
             name="answer",
-            value=[None if is_text else encode(answer) for is_text, answer in said],
-            value_text=[answer if is_text else None for is_text, answer in said],
+            **text_or_json([answer for _, _, answer in found], "value_text"),
         )
 
     def sources_of_rows(self) -> pa.Table:

@@ -3,26 +3,23 @@
 What almost all lists are. Of any other, ``normalize`` says what is in it.
 """
 
-from collections.abc import Iterable, Sequence
-from operator import attrgetter
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 import orjson
 from msgspec import UNSET, Raw, UnsetType
 
 from sources.json_text import colons, pointer, sha256
-from sources.observations import Observation, Sight
+from sources.observations import Observation, Page, Sight
 from sources.records import Response, execution_key
 from sources.torale.normalize import TERMINAL, neutral_status, start_of
+from sources.typed import CANONICAL, Flag, Text, Typed, each
 
-__all__ = ["Item", "Listing", "Source", "each", "null", "read", "sight_of"]
-
-T = TypeVar("T")
-Text = UnsetType | str | None
+__all__ = ["Item", "Listing", "Source", "read", "sight_of"]
 
 
-class Source(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+class Source(Typed):
     """A web source; its address has one of two names."""
 
     uri: Text = UNSET
@@ -31,7 +28,7 @@ class Source(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     snippet: Text = UNSET
 
 
-class Item(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+class Item(Typed):
     """An execution as a list shows it."""
 
     id: str
@@ -44,25 +41,20 @@ class Item(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     started_at: Text = UNSET
     completed_at: Text = UNSET
     created_at: Text = UNSET
-    condition_met: UnsetType | bool | None = UNSET
+    condition_met: Flag = UNSET
     change_summary: Text = UNSET
 
 
-class Listing(msgspec.Struct):
+class Listing(Page, kw_only=True):
     """One list of executions; ``at`` is the JSON Pointer of the list itself."""
 
-    response: Response
-    answered: dict[str, object]
     at: str
     items: list[Item]
     hashes: list[str]
-    keys: list[str]
-    scopes: list[str]
 
 
 _ENVELOPE = msgspec.json.Decoder(dict[str, Raw])
 _ITEMS = msgspec.json.Decoder(list[Item])
-_CANONICAL = msgspec.json.Encoder(order="sorted")
 
 
 def read(response: Response) -> Listing | None:
@@ -83,7 +75,7 @@ def _listing(response: Response, body: bytes) -> Listing:
         raw = envelope.pop("executions")
         answered = {name: msgspec.json.decode(v) for name, v in envelope.items()}
     items = _ITEMS.decode(raw)
-    encoded = [_CANONICAL.encode(item) for item in items]
+    encoded = [CANONICAL.encode(item) for item in items]
     at = "" if raw is body else pointer("executions")
     _check_whole(body, items, encoded, answered, at)
     scopes = _scopes(response, items)
@@ -162,13 +154,3 @@ def _keys(
     if any(not one or ":" in one or "%" in one for one in ids):
         raise ValueError("an id that is quoted in a key, or none")
     return [before[scope] + one for scope, one in zip(scopes, ids, strict=True)]
-
-
-def each(of: Sequence[Item | Source], name: str) -> list[Any]:
-    """Return a field of each; what is not said is null."""
-    return null(map(attrgetter(name), of))
-
-
-def null(values: Iterable[UnsetType | T | None]) -> list[T | None]:
-    """Return values as a list; what is not said is null."""
-    return [None if value is UNSET else value for value in values]

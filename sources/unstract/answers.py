@@ -20,6 +20,8 @@ __all__ = [
     "file_status",
     "is_same_id",
     "names_id",
+    "status_by",
+    "unknown",
     "unreturned",
 ]
 
@@ -106,7 +108,12 @@ def _id_in(address: str) -> str | None:
 def file_status(value: object) -> Status:
     """Return the neutral status of a file; what is not said is unknown."""
     word = value.get("status") if isinstance(value, dict) else None
-    return _FILE_STATUS.get(word, "unknown") if isinstance(word, str) else "unknown"
+    return status_by(word) if isinstance(word, str) else "unknown"
+
+
+def status_by(word: str) -> Status:
+    """Return the neutral status of a file by the provider's word for it."""
+    return _FILE_STATUS.get(word, "unknown")
 
 
 def unreturned(answer: Answer, sent: object) -> list[tuple[int, str]]:
@@ -115,6 +122,11 @@ def unreturned(answer: Answer, sent: object) -> list[tuple[int, str]]:
     Files are known by name, and by hash: equal contents are answered once.
     """
     known = {known for _, value in answer.files or () for known in _known_by(value)}
+    return unknown(sent, known)
+
+
+def unknown(sent: object, known: set[tuple[str, str | None]]) -> list[tuple[int, str]]:
+    """Return place and name of each file that was sent and is known by nothing."""
     missing = []
     for place, file in enumerate(sent if isinstance(sent, list) else ()):
         said = file if isinstance(file, dict) else {}

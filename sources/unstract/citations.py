@@ -7,9 +7,9 @@ from sources.records import Citation
 from sources.unstract.pieces import Piece
 from sources.values import Fields, MisfitError, integer
 
-__all__ = ["citations"]
+__all__ = ["KINDS", "citations", "page_of", "pieces"]
 
-_KINDS = {
+KINDS = {
     "context": "context",
     "highlight_data": "highlight",
     "line_numbers": "line_number",
@@ -21,7 +21,7 @@ _PAGES = ("page", "page_number")
 
 def citations(piece: Piece, result: Fields) -> None:
     """Add each piece of evidence: ``{prompt: piece, or list of pieces}`` by kind."""
-    for name, kind in _KINDS.items():
+    for name, kind in KINDS.items():
         value, at = result.raw(name), result.where(name)
         prompts = value.items() if isinstance(value, dict) else ()
         for prompt, given in prompts:
@@ -33,7 +33,7 @@ def citations(piece: Piece, result: Fields) -> None:
 def _behind(
     piece: Piece, kind: str, at: str, given: object, prompt: str | None
 ) -> None:
-    for path, position, value in _pieces(given, at):
+    for path, position, value in pieces(given, at):
         is_text = isinstance(value, str)
         piece.rows.add(
             Citation,
@@ -42,13 +42,13 @@ def _behind(
             prompt_key=prompt,
             kind=kind,
             position=position,
-            page=_page(value),
+            page=page_of(value),
             text=value if is_text else None,
             value=None if is_text else encode(value),
         )
 
 
-def _pieces(given: object, at: str) -> Iterator[tuple[str, int, object]]:
+def pieces(given: object, at: str) -> Iterator[tuple[str, int, object]]:
     """Yield pointer, place and value of each piece; null is none."""
     places = [(at, 0, given)]
     if isinstance(given, list):
@@ -56,7 +56,7 @@ def _pieces(given: object, at: str) -> Iterator[tuple[str, int, object]]:
     yield from (found for found in places if found[2] is not None)
 
 
-def _page(value: object) -> int | None:
+def page_of(value: object) -> int | None:
     """Return the page of a piece that names one; no meaning is guessed."""
     if not isinstance(value, dict):
         return None

@@ -23,9 +23,9 @@ from sources.values import (
     timestamp,
 )
 
-__all__ = ["FileFacts", "file_rows"]
+__all__ = ["TIME_TAKEN", "FileFacts", "file_rows"]
 
-_TIME_TAKEN = "time_taken(s)"
+TIME_TAKEN = "time_taken(s)"
 _OUTPUTS = ("output", "result")
 """Where a result object holds the result: live, and as documented."""
 
@@ -181,7 +181,7 @@ def _metrics(
         piece.keep(at, value)
         return
     fields = piece.rows.fields(value, at)
-    if _TIME_TAKEN in value:
+    if TIME_TAKEN in value:
         piece.rows.add(
             ExecutionStep,
             step_key=piece.rows.key_of(at),
@@ -190,10 +190,10 @@ def _metrics(
             position=next(places),
             step_id=names[0] if names else None,
             name=names[-1] if names else None,
-            elapsed_s=piece.exact(fields, _TIME_TAKEN, number),
+            elapsed_s=piece.exact(fields, TIME_TAKEN, number),
         )
     for name, child in value.items():
-        if name != _TIME_TAKEN:
+        if name != TIME_TAKEN:
             _metrics(piece, at + pointer(name), (*names, name), child, places)
 
 

@@ -29,7 +29,7 @@ from sources.unstract.refusals import page_rows, request_error_rows
 from sources.unstract.verdicts import detail, verdict_of
 from sources.watched import Watched, watched
 
-__all__ = ["VERSION", "observe", "records"]
+__all__ = ["VERSION", "deployments_in", "observe", "records"]
 
 VERSION = 1
 """Rises whenever the same response would give other rows."""
@@ -74,8 +74,7 @@ def _read_one(response: Response, decoded: Decoded | None) -> Sight | None:
     if decoded is None:  # given up: no body will come any more
         body = response.body_sha256 or response.error
     seen = [detail(response, known, execution_id, verdict, body)]
-    if known.scope and known.context.get("deployment_is_listed") is not True:
-        seen.append(_deployment(response, known))
+    seen += deployments_in(response, known)
     return Sight(outcome="ok" if verdict.is_terminal else "pending", observations=seen)
 
 
@@ -87,15 +86,18 @@ def _id_of(response: Response, known: Watched, body: object) -> str:
     return said or asked if response.endpoint == "submit" else asked or said
 
 
-def _deployment(response: Response, known: Watched) -> Observation:
+def deployments_in(response: Response, known: Watched) -> list[Observation]:
     """Return the observation of a deployment that is known by its name only."""
-    return Observation(
+    if not known.scope or known.context.get("deployment_is_listed") is True:
+        return []
+    seen = Observation(
         kind="workflow",
         key=workflow_key(response.provider, response.connection, known.scope),
         pointer="",
         sha256=canonical_sha256(definition(known)),
         name=known.scope,
     )
+    return [seen]
 
 
 def records(

@@ -8,6 +8,7 @@ earlier execution spent them.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 from sources.json_text import pointer
@@ -16,7 +17,7 @@ from sources.unstract.answers import is_same_id
 from sources.unstract.pieces import Piece
 from sources.values import Fields, MisfitError, integer, money, text, text_or_none
 
-__all__ = ["file_usage", "platform_usage"]
+__all__ = ["file_usage", "model_named", "platform_usage", "summed"]
 
 _PURPOSES = frozenset({"extraction", "challenge", "summarize", "lookup"})
 _LLM = "_llm"
@@ -158,17 +159,18 @@ def _first(fields: Fields, names: Iterable[str]) -> int | None:
     return None
 
 
-def _model(fields: Fields) -> Columns:
-    """Return vendor and model: ``azure/gpt-4o`` names both."""
-    said = fields.take("model_name", text)
+@lru_cache(maxsize=1024)
+def model_named(said: str | None) -> tuple[str | None, str | None, str]:
+    """Return vendor, model and basis: ``azure/gpt-4o`` names both."""
     vendor, _, model = (said or "").partition("/")
     if not (vendor and model):
         vendor, model = "", said or ""
-    return {
-        "model_provider": vendor or None,
-        "model": model or None,
-        "model_basis": "reported" if model else "missing",
-    }
+    return vendor or None, model or None, "reported" if model else "missing"
+
+
+def _model(fields: Fields) -> Columns:
+    vendor, model, basis = model_named(fields.take("model_name", text))
+    return {"model_provider": vendor, "model": model, "model_basis": basis}
 
 
 def _rollup(piece: Piece, meta: Fields) -> Columns | None:
@@ -189,7 +191,7 @@ def _rollup(piece: Piece, meta: Fields) -> Columns | None:
         "purpose": "unknown",
         "source": "rollup",
         **_model(fields),
-        "input_tokens": _sum(prompts, embedded),
+        "input_tokens": summed(prompts, embedded),
         "output_tokens": fields.take("completion_tokens", integer),
         "total_tokens": fields.take("total_tokens", integer),
         "provided_cost_usd": piece.exact(fields, "cost_in_dollars", money),
@@ -198,7 +200,7 @@ def _rollup(piece: Piece, meta: Fields) -> Columns | None:
     return columns
 
 
-def _sum(one: int | None, other: int | None) -> int | None:
+def summed(one: int | None, other: int | None) -> int | None:
     """Return a sum of what is known, where it still is of 64 bits."""
     if one is None or other is None:
         return one if other is None else other

@@ -4,7 +4,7 @@ Unstract hands a finished result out once. The HTTP code says little: 422 announ
 running execution, a failed one and a refused request; so the body decides.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -21,7 +21,7 @@ from sources.unstract.answers import (
 from sources.values import MisfitError, integer, text_or_none
 from sources.watched import Watched
 
-__all__ = ["Verdict", "detail", "listed_verdict", "verdict_of"]
+__all__ = ["Verdict", "by_files", "detail", "listed_verdict", "verdict_of"]
 
 _OPEN: dict[str, Status] = {
     "PENDING": "queued",
@@ -90,7 +90,7 @@ def _final(
     response: Response, known: Watched, answer: Answer, word: str
 ) -> Verdict | None:
     if answer.has_report:
-        status = _by_files(answer, known) if word == "COMPLETED" else _FINAL[word]
+        status = _by_answer(answer, known) if word == "COMPLETED" else _FINAL[word]
         return Verdict(status, word, "captured", is_terminal=True)
     if response.endpoint == "submit":  # the GET has it, and has not been asked yet
         return Verdict(_FINAL[word], word, "available", is_terminal=False)
@@ -99,10 +99,15 @@ def _final(
     return None
 
 
-def _by_files(answer: Answer, known: Watched) -> Status:
+def _by_answer(answer: Answer, known: Watched) -> Status:
     """Return the status of a completed run; without a file to see it is unknown."""
     seen = [file_status(value) for _, value in answer.files or ()]
     is_whole = not unreturned(answer, known.context.get("sent"))
+    return by_files(seen, is_whole=is_whole)
+
+
+def by_files(seen: Sequence[Status], *, is_whole: bool) -> Status:
+    """Return the status of a completed run by those of its files."""
     if "succeeded" in seen and ("failed" in seen or not is_whole):
         return "partially_succeeded"
     return seen[0] if len(set(seen)) == 1 else "unknown"

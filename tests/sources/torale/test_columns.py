@@ -132,7 +132,7 @@ def lists(draw: st.DrawFn) -> bytes:
         {"id": f"e{place}", **draw(st.fixed_dictionaries({}, optional=FIELDS))}
         for place in range(count)
     ]
-    if draw(st.integers(0, 3)) == 0:
+    if draw(st.integers(0, 3)) == 3:
         name = draw(st.sampled_from(sorted(ODDITIES)))
         draw(st.sampled_from(rows))[name] = draw(ODDITIES[name])
     envelope = draw(st.sampled_from(ENVELOPES))
