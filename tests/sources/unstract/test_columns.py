@@ -79,7 +79,7 @@ RESULT = {
                 "word_confidence_data": EVIDENCE,
                 "required_fields": st.none()
                 | st.dictionaries(TEXT, st.none() | st.booleans(), max_size=2),
-                "extracted_text": WORDS,
+                "extracted_text": WORDS | st.just("yes"),
                 "embedding": often(st.lists(EMBEDDING, max_size=2)),
                 "extraction_llm": PARTS,
                 "challenge_llm": PARTS,
@@ -121,10 +121,11 @@ META = {
 }
 FILE = {
     "file_execution_id": st.sampled_from([None, "f1"]),
-    "error": st.none(),
+    "status": st.sampled_from(["Success"] * 9 + ["Failed", "Later"]),
+    "error": st.sampled_from([None] * 9 + ["no", ""]),
     "result": often(maybe(RESULT)) | TEXT,
     "metadata": often(maybe(META)),
-    "extracted_text": WORDS,
+    "extracted_text": WORDS | st.just("yes"),
 }
 ODD: dict[str, Some] = {
     "file": st.sampled_from([None, 7]),
