@@ -45,11 +45,13 @@ _SIGNED_TOGETHER: Final = (
     (b"sv", {b"sig"}),  # Azure: version
 )
 _ALONE_MARKS: Final = (b"X-Amz-", b"x-amz-", b"X-Goog-", b"x-goog-")
+_ALONE_MARKS_HAVE: Final = (b"mz-", b"oog-")
 _TOGETHER_MARKS: Final = tuple(
     name + equals
     for name in (b"sig", b"ignature")
     for equals in (b"=", b"%3D", b"%3d", b"\\u003d", b"\\u003D")
 )
+_TOGETHER_MARKS_HAVE: Final = (b"sig", b"ignature")
 
 _LOOKS_LIKE_A_KEY: Final = (
     (re.compile(r"(?i)\b(bearer|basic)\s+(?=\S*\d)[\w.~+/=-]{8,}"), rf"\1 {MASK}"),
@@ -107,11 +109,15 @@ def mask_signatures(body: bytes) -> bytes:
     >>> mask_signatures(b"https://b/f?X-Amz-Expires=9&X-Amz-Signature=0f1e")
     b'https://b/f?X-Amz-Expires=9&X-Amz-Signature=***'
     """
-    if any(mark in body for mark in _ALONE_MARKS):
+    if _has_any(body, _ALONE_MARKS_HAVE) and _has_any(body, _ALONE_MARKS):
         body = _SIGNATURE.sub(rb"\1***", body)
-    if any(mark in body for mark in _TOGETHER_MARKS):
+    if _has_any(body, _TOGETHER_MARKS_HAVE) and _has_any(body, _TOGETHER_MARKS):
         body = _QUERY.sub(_masked_query, body)
     return body
+
+
+def _has_any(body: bytes, marks: Iterable[bytes]) -> bool:
+    return any(mark in body for mark in marks)
 
 
 def _masked_query(query: re.Match[bytes]) -> bytes:
