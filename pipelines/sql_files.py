@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+import duckdb
 import msgspec
 
 from sources.errors import StoreError
@@ -39,16 +40,13 @@ class SqlFile(msgspec.Struct, frozen=True):
 
     def reads(self) -> set[str]:
         """Return the qualified names that the select reads; raises ``StoreError``."""
-        import sqlglot
-        from sqlglot import exp
-        from sqlglot.errors import SqlglotError
-
         try:
-            tree = sqlglot.parse_one(self.sql, dialect="duckdb")
-        except SqlglotError as error:
+            names = duckdb.get_table_names(self.sql, qualified=True)
+        except duckdb.ParserException as error:
             raise StoreError(f"{self.qualified} is no SQL: {error}") from None
-        tables = tree.find_all(exp.Table)
-        return {f"{table.db}.{table.name}" for table in tables if table.db}
+        except duckdb.Error as error:
+            raise StoreError(f"The view {self.qualified} fails: {error}") from None
+        return {name for name in names if "." in name}
 
 
 def sql_files(folder: Path, schema: str) -> list[SqlFile]:
