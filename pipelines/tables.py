@@ -91,13 +91,13 @@ def comment_tables(con: duckdb.DuckDBPyConnection) -> None:
     }
     if said.items() <= {(row[0], row[1]): row[2] for row in there}.items():
         return
-    con.execute(
-        ";".join(
-            statement
-            for name, record in TABLES.items()
-            for statement in _comments_of(name, record)
-        )
+    statements = (
+        statement
+        for name, record in TABLES.items()
+        for statement in _comments_of(name, record)
     )
+    # in one transaction: each of its own would be written to the log apart
+    con.execute(";".join(("begin", *statements, "commit")))
 
 
 def _comments_of(name: str, record: type[Record]) -> Iterator[str]:
