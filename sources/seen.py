@@ -35,13 +35,16 @@ _WORKFLOWS = (
     "select workflow_key, first_seen_at, observed_at, definition from {workflows} "
     "where provider = ? and connection = ?"
 )
+_HAS_DETAILS = (
+    "select case when exists (select 1 from {executions} where provider = ? "
+    "and connection = ? and content_sha256 <> list_sha256) then 1 else 0 end"
+)
 _HORIZONS = (
     "select scope, "
     "max(case when coalesce(started_at, created_at) <= observed_at "
     "then coalesce(started_at, created_at) end), "
     "min(case when not is_terminal and coalesce(started_at, created_at) >= ? "
-    "then coalesce(started_at, created_at) end), "
-    "max(case when content_sha256 <> list_sha256 then 1 else 0 end) "
+    "then coalesce(started_at, created_at) end) "
     "from {executions} where provider = ? and connection = ? group by scope"
 )
 
@@ -55,7 +58,6 @@ class Horizon(msgspec.Struct, frozen=True):
 
     newest: datetime | None
     oldest_open: datetime | None
-    has_details: bool
 
     def until(self, settle: timedelta) -> datetime | None:
         """Return the time down to which to read, or ``None`` for everything."""
@@ -113,7 +115,14 @@ class Seen:
         is waited for no longer: the provider has lost or deleted it.
         """
         rows = self._select(_HORIZONS, (open_since, *self._of))
-        return {row[0]: Horizon(row[1], row[2], bool(row[3])) for row in rows}
+        return {row[0]: Horizon(row[1], row[2]) for row in rows}
+
+    def has_details(self) -> bool:
+        """Tell whether of any execution more is held than a list says.
+
+        Where of none is, this looks at two long texts of each.
+        """
+        return any(row[0] for row in self._select(_HAS_DETAILS, self._of))
 
     def _rows(
         self, sql: str, column: str, keys: Iterable[str]

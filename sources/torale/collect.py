@@ -242,12 +242,15 @@ class _Reading:
             held = known.get(item.key)
             is_new = held is None or held.list_sha256 != item.sha256
             is_meant = item.at is not None and item.at in self._horizons.window
-            may_lack = self._horizons.has_details or (
-                item.scope in self._horizons.unfinished
-            )
-            is_missing = held is not None and held.content_sha256 == held.list_sha256
-            if item.is_terminal and (is_new or is_meant or (may_lack and is_missing)):
+            is_bare = held is not None and held.content_sha256 == held.list_sha256
+            if item.is_terminal and (
+                is_new or is_meant or (is_bare and self._may_have_more(item.scope))
+            ):
                 self._wanted[item.key] = item
+
+    def _may_have_more(self, scope: str) -> bool:
+        """Tell whether details of a task may be there that no load has read."""
+        return scope in self._horizons.unfinished or self._horizons.has_details
 
     async def _details(self) -> None:
         """Read the details that are due, if the server has any."""

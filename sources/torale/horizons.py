@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 
 from sources.provider import Window
 from sources.seen import Seen
@@ -25,11 +26,16 @@ class Horizons:
         unfinished: Mapping[str, str],
     ) -> None:
         now = datetime.now(UTC)
+        self._seen = seen
         self._held = seen.horizons(open_since=now - _OPEN_FOR)
         self._settle = timedelta(hours=settings.settle_hours)
         self.unfinished = unfinished
         self.window = window
-        self.has_details = any(held.has_details for held in self._held.values())
+
+    @cached_property
+    def has_details(self) -> bool:
+        """Whether the server was seen to have details."""
+        return self._seen.has_details()
 
     def scopes(self) -> list[str]:
         """Return the tasks of which the store has executions."""
