@@ -12,6 +12,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -160,9 +161,12 @@ class WorkCopy:
     folder for dlt's own files. Both go when the load ends.
     """
 
-    def __init__(self, home: Home, folder: Path, version: _Version) -> None:
+    def __init__(
+        self, home: Home, folder: Path, version: _Version, flushed: Future[None]
+    ) -> None:
         self._published = home.published
         self._file = folder / home.published.name
+        self._flushed = flushed
         self.dlt_dir = home.work / "dlt"
         self.con, self._version = _open_copy(home.published, self._file, version)
 
@@ -203,6 +207,7 @@ class WorkCopy:
                 "again. Close that program, or let it open the store read-only."
             )
         with _in_words(published):
+            self._flushed.result()
             self._file.chmod(0o600)
             # Opening and closing it also frees the lock that DuckDB keeps on it as
             # long as anything in this process still refers to the connection.
@@ -261,12 +266,15 @@ def work_copy(home: Home) -> Iterator[WorkCopy]:
         home.work.mkdir(mode=0o700)
         folder.mkdir()
     try:
-        version = _copy_store(home.published, folder)
-        work = WorkCopy(home, folder, version)
-        try:
-            yield work
-        finally:
-            work.con.close()
+        with ThreadPoolExecutor(1) as beside:
+            version = _copy_store(home.published, folder)
+            # to the disk while the load goes on: what is large takes a while
+            flushed = beside.submit(_flush, folder / home.published.name)
+            work = WorkCopy(home, folder, version, flushed)
+            try:
+                yield work
+            finally:
+                work.con.close()
     finally:
         shutil.rmtree(home.work, ignore_errors=True)
 
@@ -416,6 +424,11 @@ def _version(store: Path) -> _Version:
             stat = file.stat()
             found.append((file.name, stat.st_ino, stat.st_size, stat.st_mtime_ns))
     return tuple(found)
+
+
+def _flush(copy: Path) -> None:
+    with suppress(FileNotFoundError):  # a first load copies nothing
+        _sync(copy)
 
 
 def _sync(path: Path) -> None:

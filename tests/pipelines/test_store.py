@@ -1,5 +1,6 @@
 """The store: a load is all or nothing, readers are let be, and faults are in words."""
 
+import errno
 import logging
 import os
 import resource
@@ -729,6 +730,28 @@ def test_a_disk_that_fills_while_publishing_is_told_in_words(home: Home) -> None
             full_disk(size + 100_000),
             pytest.raises(StoreError, match=r"could not be finished.*as it was"),
         ):
+            work.publish()
+
+    assert numbers(home) == [1]
+
+
+def test_a_copy_that_the_disk_did_not_take_is_not_published(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Law: a fault is told once, to whom it meets first; it is not lost there."""
+    publish(home, 1)
+    faults = [OSError(errno.EIO, "Input/output error")]
+    sync = os.fsync
+
+    def fail_once(handle: int) -> None:
+        if faults:
+            raise faults.pop()
+        sync(handle)
+
+    monkeypatch.setattr(os, "fsync", fail_once)
+    with work_copy(home) as work:
+        work.con.execute("insert into numbers values (2)")
+        with pytest.raises(StoreError, match=r"Input/output error.*Check the path"):
             work.publish()
 
     assert numbers(home) == [1]
