@@ -45,6 +45,8 @@ def main() -> None:
     from sources.errors import ConfigurationError, ExecledgerError, StoreLocked
 
     gc.set_threshold(50_000, 20, 100)  # rows are many objects, and none is in a cycle
+    # numpy would start a thread for each core, for sums that nobody makes
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     atexit.register(gc.freeze)  # nor is any freed at the end, object by object: 0.2 s
     try:
         sys.exit(cli(standalone_mode=False) or 0)
