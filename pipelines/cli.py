@@ -6,8 +6,6 @@ next load, 1 loaded but a provider failed, 0 all well; 130 interrupted. What is 
 to import is imported inside the commands that need it.
 """
 
-import atexit
-import gc
 import os
 import sys
 from datetime import UTC, datetime, timedelta
@@ -20,6 +18,7 @@ from pipelines.cli_report import report, report_after_load
 from pipelines.cli_store import check, query, reprice, tables
 from pipelines.cli_submit import submit
 from pipelines.cli_tracking import track, untrack
+from pipelines.frugal import tune, without_pandas
 from pipelines.options import (
     Duration,
     Time,
@@ -44,10 +43,7 @@ def main() -> None:
     """Run a command and exit with its code; errors made on purpose are one line."""
     from sources.errors import ConfigurationError, ExecledgerError, StoreLocked
 
-    gc.set_threshold(50_000, 20, 100)  # rows are many objects, and none is in a cycle
-    # numpy would start a thread for each core, for sums that nobody makes
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    atexit.register(gc.freeze)  # nor is any freed at the end, object by object: 0.2 s
+    tune()
     try:
         sys.exit(cli(standalone_mode=False) or 0)
     except click.ClickException as error:
@@ -203,6 +199,8 @@ def load(
         schedule_s=every or schedule_s(),
     )
 
+    without_pandas()
+
     def once() -> int:
         code = _load_once(run, as_json=as_json)
         if reports and not report_after_load(chosen):
@@ -293,6 +291,7 @@ def replay(home: str | None, *, wait: bool, as_json: bool) -> int:
     from pipelines.config import find_home
     from pipelines.replay import replay as run_replay
 
+    without_pandas()
     result = run_replay(find_home(home), wait_s=wait_s(wait=wait))
     for problem in result.problems:
         say(problem)

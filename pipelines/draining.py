@@ -4,10 +4,8 @@ A first load, a backfill and a replay are almost all new rows: they go straight 
 tables. What was seen before is folded; dlt merges what came of that, if anything did.
 """
 
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from importlib.abc import MetaPathFinder
 from itertools import chain
 
 import msgspec
@@ -53,7 +51,6 @@ def drain(work: WorkCopy, inflows: Sequence[Inflow]) -> list[Looked]:
     """
     # Arrow's own pool keeps what was freed, a third more memory here.
     pa.set_memory_pool(pa.system_memory_pool())
-    _without_pandas()
     try:
         create_tables(work.con)
         looked = _append_all(work, inflows)
@@ -65,31 +62,6 @@ def drain(work: WorkCopy, inflows: Sequence[Inflow]) -> list[Looked]:
     except Exception as failed:
         raise _cause(failed) from failed
     return looked
-
-
-class _NoPandas(MetaPathFinder):
-    """Says that there is no pandas."""
-
-    def find_spec(self, fullname: str, *_: object) -> None:
-        """Raise ``ModuleNotFoundError`` for pandas."""
-        if fullname == "pandas":
-            raise ModuleNotFoundError(name=fullname)
-
-
-def _without_pandas() -> None:
-    """Have pyarrow do without pandas, which takes 0.1 s to import and is not needed.
-
-    Whether there is pandas it looks at its first list, and never again; what cannot
-    do without, such as ``to_pandas``, imports it all the same.
-    """
-    if "pandas" in sys.modules:
-        return
-    finder = _NoPandas()
-    sys.meta_path.insert(0, finder)
-    try:
-        pa.array([])
-    finally:
-        sys.meta_path.remove(finder)
 
 
 def _append_all(work: WorkCopy, inflows: Sequence[Inflow]) -> list[Looked]:

@@ -1,4 +1,4 @@
-"""Draining: what a load takes along to write rows, and what it leaves out."""
+"""What a command takes along, and what it leaves out."""
 
 import os
 import subprocess
@@ -13,9 +13,9 @@ from tests.pipelines.small_torale import KEY, small_torale
 ROOT = Path(__file__).resolve().parents[2]
 LATER = """
 import pyarrow as pa
-from pipelines.draining import _without_pandas
+from pipelines.frugal import without_pandas
 
-_without_pandas()
+without_pandas()
 column = pa.array([1, None])
 print(column.to_pandas().sum(), pa.array(column.to_pandas()).null_count)
 """
@@ -44,9 +44,7 @@ def test_a_load_needs_no_pandas(monkeypatch: pytest.MonkeyPatch) -> None:
 
     imported = {line.rpartition("|")[2].strip() for line in ran.stderr.splitlines()}
     assert {"pyarrow", "duckdb"} <= imported
-    assert (
-        "pandas.core" not in imported
-    )  # pandas itself is named where it is looked for
+    assert "pandas.core" not in imported  # pandas alone is named where it is sought
     assert Path("home/published.duckdb").exists()
 
 
