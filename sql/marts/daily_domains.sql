@@ -25,9 +25,10 @@ cited as (
 
 breadth as (
     select
-        *,
-        count(*) over (partition by execution_key) as domains
-    from cited
+        execution_key,
+        min(coalesce(domain, '')) = max(coalesce(domain, '')) as has_one_domain
+    from sources
+    group by execution_key
 )
 
 select
@@ -36,18 +37,20 @@ select
     executions.connection,
     executions.workflow_key,
     workflows.name as workflow_name,
-    breadth.domain,
-    sum(breadth.sources) as sources,
-    sum(breadth.invalid_uris) as invalid_uris,
+    cited.domain,
+    sum(cited.sources) as sources,
+    sum(cited.invalid_uris) as invalid_uris,
     count(*) as executions,
-    sum(case when breadth.domains = 1 then 1 else 0 end)
+    sum(case when breadth.has_one_domain then 1 else 0 end)
         as sole_source_executions,
     count(executions.condition_met) as condition_known_executions,
     sum(case when executions.condition_met then 1 else 0 end)
         as condition_met_executions
-from breadth
+from cited
+inner join breadth
+    on cited.execution_key = breadth.execution_key
 inner join executions
-    on breadth.execution_key = executions.execution_key
+    on cited.execution_key = executions.execution_key
 left join workflows
     on executions.workflow_key = workflows.workflow_key
 group by
@@ -56,4 +59,4 @@ group by
     executions.connection,
     executions.workflow_key,
     workflows.name,
-    breadth.domain
+    cited.domain
