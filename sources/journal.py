@@ -141,6 +141,7 @@ class Journal:
     ) -> Response:
         """Keep an answer durably, and only then return it as a ``Response``.
 
+        Within a transaction of the file, it is durable when that ends.
         ``received_at`` rises by at least 1 µs over the journal's whole life, also
         when the clock steps back, after everything was cleared, and over processes.
         ``also`` is done in the same transaction.

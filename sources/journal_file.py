@@ -129,7 +129,7 @@ class JournalFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         with self._in_words():
             if not path.exists():
                 _create(path)
@@ -153,9 +153,17 @@ class JournalFile:
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """Commit all or nothing; the write lock is taken before anything is read."""
-        with self._lock, self._in_words(), self._commit() as con:
-            yield con
+        """Commit all or nothing; the write lock is taken before anything is read.
+
+        One that begins within another of its thread is part of that: what it did is
+        durable when the outer one ends, or undone with it.
+        """
+        with self._lock, self._in_words():
+            if self._con.in_transaction:
+                yield self._con
+                return
+            with self._commit() as con:
+                yield con
 
     def shrink(self) -> None:
         """Give the space of what was deleted back to the file system."""

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import ExitStack
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import msgspec
 from msgspec.structs import replace
@@ -42,25 +42,42 @@ _SERVER_FAULT = 500
 class Line(msgspec.Struct, frozen=True, kw_only=True):
     """How the executions of one account are asked for.
 
-    ``ask`` gets the execution and the file for the body while it arrives;
-    ``recovered`` gives what a process that died had of an answer. ``ttl`` is how
-    long a result is kept: from the start, or, with ``keeps_from_end``, from the end.
-    ``is_read_once`` says that reading a result consumes it. ``context`` is noted
-    with each answer, beside what the watch-list knows of the execution.
+    ``ask`` gets the execution. Where reading a result consumes it, there is
+    ``recovered``, which gives what a process that died had of an answer, and ``ask``
+    gets the file for the body while it arrives; else ``None``. ``ttl`` is how long a
+    result is kept: from the start, or, with ``keeps_from_end``, from the end.
+    ``context`` is noted with each answer, beside what the watch-list knows of the
+    execution.
     """
 
     provider: str
     title: str
     connection: str
-    ask: Callable[[Watched, Path], Awaitable[Reply]]
-    recovered: Callable[[Watched, Path], Reply]
+    ask: Callable[[Watched, Path | None], Awaitable[Reply]]
+    recovered: Callable[[Watched, Path], Reply] | None = None
     observe: Callable[[Response], Sight]
     pace: Pace
     in_flight: int
     ttl: timedelta
     keeps_from_end: bool = False
-    is_read_once: bool = False
     context: dict[str, Any] = {}
+
+
+class _Answer(NamedTuple):
+    """An answer that is nowhere but here, and in the file if there is one."""
+
+    entry: Entry
+    asked_at: datetime
+    reply: Reply
+    file: Path | None
+
+
+class _Kept(NamedTuple):
+    """An answer that is in the journal, and that nothing has looked at."""
+
+    entry: Entry
+    response: Response
+    reply: Reply | None
 
 
 def added(
@@ -135,9 +152,12 @@ class Poller:
                 return [self._in_context(entry) for entry in wanted]
         return []
 
-    def settle(self, settled: Sequence[Settled]) -> None:
-        """Note what became of those that were asked for."""
-        self._list.settle(self._owner, settled)
+    def settle(self, answers: Sequence[_Answer]) -> None:
+        """Keep the answers that came, and note what they say of their executions."""
+        self._list.settle(self._owner, self._settled(answers))
+        for answer in answers:
+            if answer.file is not None:
+                answer.file.unlink(missing_ok=True)
 
     def next_due(self) -> datetime | None:
         """Return when the next one is due that is not under way."""
@@ -165,45 +185,65 @@ class Poller:
 
     def _recover(self) -> None:
         """Take over what a process that died was asking for."""
-        now = self._clock.now()
-        for entry, file in self._list.take_over(self._owner, now):
-            entry = self._in_context(entry)  # noqa: PLW2901 - the same, more of it
-            kept = entry.last_response_id or ""
-            response = None if entry.asked_at else self._journal.response(kept)
-            if response is not None:  # it was kept, and not looked at any more
-                seen = self._seen_in(response, entry.watched)
-                self.settle([self._judged(entry, response, seen, None)])
-            elif entry.asked_at is None:
-                self.settle([_as_it_was(entry, now)])
+        for entry, file in self._list.take_over(self._owner, self._clock.now()):
+            settled = self._taken_over(self._in_context(entry), file)
+            if settled is None:
+                self._list.release(self._owner, [entry])
             else:
-                reply = self._line.recovered(entry.watched, file)
-                settled = self._kept(entry, reply, entry.asked_at)
-                self.settle([replace(settled, due_at=now)])  # nobody has asked since
+                self._list.settle(self._owner, [settled])
             file.unlink(missing_ok=True)
 
-    async def _ask(self, entry: Entry) -> Settled:
-        asked_at = self._clock.now()
-        file = self._owner.arriving(entry.watched.scope, entry.watched.execution_id)
+    def _taken_over(self, entry: Entry, file: Path) -> Settled | None:
+        """Return what a process that died leaves of a poll, if that says anything."""
+        now, recovered = self._clock.now(), self._line.recovered
+        if entry.asked_at is None:
+            response = self._journal.response(entry.last_response_id or "")
+            if response is None:
+                return _as_it_was(entry, now)
+            # it was kept, and not looked at any more
+            return self._looked_at(_Kept(entry, response, None))
+        if recovered is None:  # it is asked for again, and that is all
+            return None
+        reply = recovered(entry.watched, file)
+        (settled,) = self._settled([_Answer(entry, entry.asked_at, reply, file)])
+        return replace(settled, due_at=now)  # nobody has asked since
+
+    async def _ask(self, entry: Entry) -> _Answer:
+        asked_at, file = self._clock.now(), None
+        if self._line.recovered:
+            known = entry.watched
+            file = self._owner.arriving(known.scope, known.execution_id)
         reply = await self._line.ask(entry.watched, file)
         self._counts["polls"] += 1
         self._progress("polls", 1)
-        settled = self._kept(entry, reply, asked_at)
-        file.unlink(missing_ok=True)
-        return settled
+        return _Answer(entry, asked_at, reply, file)
 
-    def _kept(self, entry: Entry, reply: Reply, asked_at: datetime) -> Settled:
-        """Put the answer into the journal, then look what it says."""
-        broken = None
-        if self._line.is_read_once and _may_have_consumed(reply):
-            broken = _broken(reply, asked_at)
+    def _settled(self, answers: Sequence[_Answer]) -> list[Settled]:
+        """Put answers into the journal, all in one commit; then look what they say."""
+        with self._journal.file.transaction():
+            kept = [self._kept(answer) for answer in answers]
+        return [
+            one if isinstance(one, Settled) else self._looked_at(one) for one in kept
+        ]
+
+    def _kept(self, answer: _Answer) -> _Kept | Settled:
+        """Put an answer into the journal, or note that it came once more."""
+        entry, reply, broken = answer.entry, answer.reply, None
+        if self._line.recovered and _may_have_consumed(reply):
+            broken = _broken(reply, answer.asked_at)
         elif again := self._repeated(entry, reply):
             return again
         known = entry.watched
         also = self._list.answered(self._owner, known, broken)
         response = self._journal.append(**self._about(known), reply=reply, also=also)
         entry = replace(entry, watched=known.broken_by(broken, response))
-        seen = self._seen_in(response, entry.watched)
-        return self._judged(entry, response, seen, reply)
+        return _Kept(entry, response, reply)
+
+    def _looked_at(self, kept: _Kept) -> Settled:
+        entry, response, reply = kept
+        return self._judged(
+            entry, response, self._seen_in(response, entry.watched), reply
+        )
 
     def _about(self, watched: Watched) -> dict[str, Any]:
         """Return what the journal notes of an answer about an execution."""

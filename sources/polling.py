@@ -154,25 +154,35 @@ class _Work(Generic[E, S]):
         finally:
             for nap in naps:
                 nap.cancel()
-        self._note({task for task in self._tasks if task.done()})
+        self._note()
 
     async def rest(self) -> None:
-        """Wait for everything that is under way, whatever happens meanwhile."""
-        cancelled = None
+        """Wait for everything that is under way, whatever happens meanwhile.
+
+        Each answer is noted when it comes, not when the last one has come.
+        """
+        cancelled, fault = None, None
         while self._tasks:
             try:
-                done, _ = await asyncio.wait(self._tasks)
-                self._note(done)
+                await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+                self._note()
             except asyncio.CancelledError as error:
                 if cancelled:
                     raise
                 cancelled = error
+            except Exception as error:  # noqa: BLE001 - raised when all are back
+                fault = fault or error
+        if fault:
+            raise fault
         if cancelled:
             raise cancelled
 
-    def _note(self, done: set[asyncio.Task[S]]) -> None:
+    def _note(self) -> None:
+        """Note what has come back, all of it together."""
+        done = {task for task in self._tasks if task.done()}
         self._tasks -= done
         good = [task for task in done if not task.exception()]
-        self._queue.settle([task.result() for task in good])
+        if good:
+            self._queue.settle([task.result() for task in good])
         for task in done:
             task.result()  # raises what is no provider's fault

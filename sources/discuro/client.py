@@ -1,7 +1,6 @@
 """Discuro's endpoints."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Literal
 
 from sources.exchange import Content, Reply
@@ -26,20 +25,15 @@ class DiscuroClient:
     def __init__(self, http: Http) -> None:
         self._http = http
 
-    async def execution(self, execution_id: str, arriving: Path | None = None) -> Reply:
+    async def execution(self, execution_id: str) -> Reply:
         """Return the answer about one execution.
 
         A POST, but a read: it consumes nothing and may be repeated.
         """
         params = {"id": execution_id}
         return await self._http.request(
-            "POST", _RETRIEVE, params=params, attempts=_ATTEMPTS, arriving=arriving
+            "POST", _RETRIEVE, params=params, attempts=_ATTEMPTS
         )
-
-    def recovered(self, execution_id: str, arriving: Path) -> Reply:
-        """Return what a process that died had of that answer."""
-        params = {"id": execution_id}
-        return self._http.recovered("POST", _RETRIEVE, params=params, arriving=arriving)
 
     async def start(
         self,

@@ -67,11 +67,8 @@ def connect(settings: Settings, *, attempts: int = Limits().attempts) -> Http:
 
 
 def _line(settings: Settings, connection: str, client: DiscuroClient) -> Line:
-    async def ask(watched: Watched, arriving: Path) -> Reply:
-        return await client.execution(watched.execution_id, arriving)
-
-    def recovered(watched: Watched, arriving: Path) -> Reply:
-        return client.recovered(watched.execution_id, arriving)
+    async def ask(watched: Watched, _: Path | None) -> Reply:
+        return await client.execution(watched.execution_id)
 
     model = settings.assumed_model
     return Line(
@@ -79,7 +76,6 @@ def _line(settings: Settings, connection: str, client: DiscuroClient) -> Line:
         title="Discuro",
         connection=connection,
         ask=ask,
-        recovered=recovered,
         observe=observe,
         pace=Pace(interval_s=settings.poll_interval_s),
         in_flight=settings.concurrency,

@@ -130,7 +130,7 @@ def connect(
 def line_of(settings: Settings, connection: str, client: DeploymentClient) -> Line:
     """Return how the executions of a deployment are asked for."""
 
-    async def ask(watched: Watched, arriving: Path) -> Reply:
+    async def ask(watched: Watched, arriving: Path | None) -> Reply:
         return await client.execution(watched.execution_id, arriving)
 
     def recovered(watched: Watched, arriving: Path) -> Reply:
@@ -147,7 +147,6 @@ def line_of(settings: Settings, connection: str, client: DeploymentClient) -> Li
         in_flight=settings.concurrency,
         ttl=result_ttl(settings),
         keeps_from_end=True,
-        is_read_once=True,
         context={
             "organization_id": settings.organization_id,
             "api_name": settings.api_name,

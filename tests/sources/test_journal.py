@@ -8,6 +8,7 @@ import sys
 import tracemalloc
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta, timezone
 from itertools import chain, pairwise
 from pathlib import Path
@@ -564,6 +565,25 @@ def test_an_answer_is_not_kept_without_what_goes_with_it(
         second = keep(journal)
 
         assert list(journal.waiting(*OF)) == [first, second]
+
+
+def test_what_is_kept_within_a_transaction_is_durable_when_that_ends(
+    path: Path,
+) -> None:
+    """Law: several answers may be one commit: all of them are there, or none."""
+    with Journal(path) as journal, Journal(path) as elsewhere:
+        with journal.file.transaction():
+            kept = [keep(journal), keep(journal)]
+            before = elsewhere.ids(*OF)
+        after = elsewhere.ids(*OF)
+        with suppress(ZeroDivisionError), journal.file.transaction():
+            keep(journal)
+            raise ZeroDivisionError
+        kept.append(keep(journal))
+
+        assert before == []
+        assert after == [response.response_id for response in kept[:2]]
+        assert list(elsewhere.waiting(*OF)) == kept
 
 
 def test_a_draft_is_what_would_be_kept_and_keeps_nothing(path: Path) -> None:

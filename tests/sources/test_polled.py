@@ -106,13 +106,14 @@ class Small:
         self.found = broken(error="the process ended before an answer came")
         self.observed: list[Response] = []
         self.stored: dict[str, str] = {}
-        self.line: dict[str, Any] = {"is_read_once": True}
+        self.line: dict[str, Any] = {}
         self.listed = WatchList(journal, *OF)
 
-    async def ask(self, known: Watched, arriving: Path) -> Reply:
-        """Answer; what arrives is in the file meanwhile."""
+    async def ask(self, known: Watched, arriving: Path | None) -> Reply:
+        """Answer; what arrives is in the file meanwhile, if there is one."""
         name = known.execution_id
-        self._arrives(arriving)
+        if arriving is not None:
+            self._arrives(arriving)
         self.asked.append(name)
         answers = self.answers[name]
         answer = answers.pop(0) if len(answers) > 1 else answers[0]
@@ -236,6 +237,25 @@ def test_an_answer_is_kept_before_anything_looks_at_it(small: Small) -> None:
     assert len(small.kept) == 1
 
 
+def test_answers_that_come_together_are_kept_before_one_is_looked_at(
+    small: Small,
+) -> None:
+    """Law: what comes in one turn is there by then, for other processes too."""
+    small.add("1", "2", "3")
+    seen: list[int] = []
+
+    def looking(response: Response) -> Sight:
+        with Journal(small.journal.file.path) as elsewhere:
+            seen.append(len(elsewhere.ids(*OF)))
+        return observe(response)
+
+    small.line["observe"] = looking
+    small.run()
+
+    assert seen == [3, 3, 3]
+    assert [one.polls for one in small.listed.entries()] == [1, 1, 1]
+
+
 def test_what_was_known_of_an_execution_goes_with_its_answer(small: Small) -> None:
     """Law: rows can be made of the answer alone."""
     small.line["context"] = {"model": "m"}
@@ -352,7 +372,7 @@ def test_equal_bytes_that_mean_another_thing_are_kept(small: Small) -> None:
 
 def test_the_same_answer_in_the_end_is_kept_as_the_last(small: Small) -> None:
     """Law: when an execution is given up, the answer that says so is kept."""
-    small.line["is_read_once"] = False
+    small.line["recovered"] = None
     small.add("1")
     small.answers["1"] = [said(404, detail="not synced")]
 
@@ -368,7 +388,7 @@ def test_the_same_answer_in_the_end_is_kept_as_the_last(small: Small) -> None:
 
 def test_given_up_means_a_day_after_the_expiry(small: Small) -> None:
     """Law: until then such an answer ends nothing, from then on nothing is asked."""
-    small.line["is_read_once"] = False
+    small.line["recovered"] = None
     small.answers["1"] = [broken()]
     small.add("1", ttl=HOUR)
     day_s = (HOUR + GIVE_UP).total_seconds()
@@ -436,7 +456,7 @@ def test_a_read_that_consumed_nothing_is_not_recorded(
 
 def test_a_read_that_may_be_repeated_is_no_broken_one(small: Small) -> None:
     """Law: where reading consumes nothing, a reset is a reset."""
-    small.line["is_read_once"] = False
+    small.line["recovered"] = None
     small.answers["1"] = [broken()]
     small.add("1")
 
@@ -631,6 +651,56 @@ def test_a_full_disk_leaves_what_has_arrived_to_the_next(
     assert small.entry.result_state == "captured"
 
 
+def test_answers_that_cannot_be_kept_together_all_stay_in_their_files(
+    small: Small, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Law: a commit of several answers that fails loses none of them."""
+    small.add("1", "2", "3")
+    small.answers |= {name: [DONE] for name in "123"}
+    append, calls = small.journal.append, iter(range(9))
+
+    def full_soon(**given: Any) -> Response:
+        if next(calls) == 1:
+            raise StoreError("The journal: the disk is full.")
+        return append(**given)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(small.journal, "append", full_soon)
+        with pytest.raises(StoreError, match="full"):
+            small.run()
+    kept = small.kept
+    small.found = DONE
+    small.again()
+
+    assert kept == []
+    assert sorted(small.asked) == ["1", "2", "3"]
+    assert len(small.recovered) == len(small.kept) == 3
+    assert all(one.is_final for one in small.listed.entries())
+
+
+def test_a_read_that_may_be_repeated_leaves_no_file_and_is_asked_for_again(
+    small: Small,
+) -> None:
+    """Law: where reading consumes nothing, a kill leaves nothing to tell."""
+    small.line["recovered"] = None
+    small.add("1")
+    die_asking(small, "1")
+    files: list[Path | None] = []
+
+    async def ask(known: Watched, arriving: Path | None) -> Reply:
+        files.append(arriving)
+        return await small.ask(known, arriving)
+
+    small.line["ask"] = ask
+    collected = small.again()
+
+    assert files == [None]
+    assert collected.counts == {"polls": 1}
+    assert collected.errors == []
+    assert [one.outcome for one in small.kept] == ["ok"]
+    assert small.entry.polls == 1
+
+
 DYING = """
 import asyncio, sys
 from pathlib import Path
@@ -648,7 +718,7 @@ async def asking(journal: Journal, url: str) -> Collected:
     small = Small(journal, VirtualTime())
     async with Http(url, "key") as http:
 
-        async def ask(known: Watched, arriving: Path) -> Reply:
+        async def ask(known: Watched, arriving: Path | None) -> Reply:
             path = f"/{known.execution_id}"
             return await http.request("GET", path, retry="none", arriving=arriving)
 

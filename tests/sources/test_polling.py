@@ -213,6 +213,32 @@ def test_cancelling_waits_for_what_is_under_way_and_notes_it() -> None:
     assert queue.time.passed_s == pytest.approx(30)
 
 
+def test_what_comes_back_after_a_cancelling_is_noted_as_it_comes() -> None:
+    """Law: no answer waits for a slower one before it is noted, nor for a fault."""
+    queue = Due(dict.fromkeys("abc", 0.0))
+    queue.lasts = {"a": 20, "b": 30, "c": 40}
+    noted: list[tuple[str, float]] = []
+
+    def settle(settled: Sequence[str]) -> None:
+        noted.extend((name, queue.time.passed_s) for name in settled)
+        if "b" in settled:
+            raise StoreError("the disk is full")
+
+    queue.settle = settle  # type: ignore[method-assign]
+
+    async def main() -> None:
+        work = poll(queue, queue.ask, in_flight=3, clock=queue.time.clock)
+        task = asyncio.ensure_future(work)
+        await asyncio.sleep(10)
+        task.cancel()
+        with pytest.raises(StoreError, match="the disk is full"):
+            await task
+
+    queue.time.run(main())
+
+    assert noted == [("a", 20), ("b", 30), ("c", 40)]
+
+
 def test_cancelling_a_wait_ends_it_at_once() -> None:
     """Law: where nothing is under way, there is nothing to wait for."""
     queue = Due({"a": 200.0})
