@@ -90,6 +90,13 @@ _LAYOUT = (
         error text
     ) without rowid;
     """,
+    # has all that is asked of it: SQLite 3.40 reads the row even for a column that the
+    # condition of the index says
+    """
+    create index of_expiry on watched
+        (provider, connection, expires_at, due_at, owner, final_response_id)
+        where final_response_id is null and owner is null;
+    """,
 )
 """What each version added to the one before."""
 

@@ -53,6 +53,17 @@ _THIS = (
     "provider = :provider and connection = :connection "
     "and scope = :scope and execution_id = :execution_id"
 )
+_DUE = f"""
+    select {_COLUMNS} from watched
+    where (provider, connection, scope, execution_id) in (
+        select provider, connection, scope, execution_id
+        from watched indexed by of_expiry
+        where {_OPEN} and owner is null and due_at <= ?
+        order by expires_at limit ?
+    )
+    order by expires_at
+"""  # noqa: S608 - names above
+"""In the order of expiry until there are enough: all that is due may be very much."""
 _SETTLE = f"""
     update watched set due_at = :due_at,
         expires_at = coalesce(:expires_at, expires_at),
@@ -162,11 +173,8 @@ class WatchList:
         That each is about to be asked for is durable when this returns.
         """
         with self._file.transaction() as con:
-            rows = con.execute(
-                f"select {_COLUMNS} from watched where {_OPEN} and due_at <= ? "  # noqa: S608 - names above
-                "and owner is null order by expires_at limit ?",
-                (*self._account, to_us(due_by), limit),
-            ).fetchall()
+            found = (*self._account, to_us(due_by), limit)
+            rows = con.execute(_DUE, found).fetchall()
             entries = [_entry(row) for row in rows]
             con.executemany(
                 f"update watched set owner = :owner, asked_at = :at where {_THIS}",  # noqa: S608 - names above

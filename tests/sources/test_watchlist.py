@@ -255,6 +255,40 @@ def test_the_soonest_to_expire_is_taken_first(
         assert [take(listed, owner, 2), take(listed, owner, 2)] == [["b", "c"], ["a"]]
 
 
+def test_taking_some_does_not_look_at_all_that_is_due(
+    journal: Journal, listed: WatchList
+) -> None:
+    """Law: what a taking costs does not grow with the list, but with what is taken."""
+    steps: list[int] = []
+    with owned(journal) as owner:
+        for upto in (200, 4000):
+            listed.add([due(str(number)) for number in range(upto)])
+            steps.append(0)
+
+            def more() -> None:
+                steps[-1] += 1
+
+            journal.file._con.set_progress_handler(more, 10)
+            taken = take(listed, owner, limit=20)
+            journal.file._con.set_progress_handler(None, 0)
+            assert len(taken) == 20
+
+    few, many = steps
+    assert 0 < many < 1.5 * few
+
+
+def test_a_watch_list_of_an_older_version_is_taken_from(path: Path) -> None:
+    """Law: an older journal gets what the taking needs."""
+    with Journal(path) as journal:
+        WatchList(journal, *OF).add([due()])
+    older = sqlite3.connect(path)
+    older.executescript("drop index of_expiry; pragma user_version = 2;")
+    older.close()
+
+    with Journal(path) as journal, owned(journal) as owner:
+        assert take(WatchList(journal, *OF), owner) == ["98"]
+
+
 def test_only_what_is_due_is_taken(journal: Journal, listed: WatchList) -> None:
     """Law: ``due_by`` is inclusive, and what is due later stays."""
     listed.add([due("now"), (known("later"), NOON + timedelta(microseconds=1))])
