@@ -14,7 +14,7 @@ import time
 import weakref
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import ExitStack, aclosing
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Final, NamedTuple, Self
 
@@ -29,7 +29,7 @@ from sources.errors import ConfigurationError
 from sources.exchange import Content, Limits, Reply
 from sources.masking import KeyFilter, mask_secrets, masked_body, spelled
 from sources.records import Outcome
-from sources.retries import Retry, retrying
+from sources.retries import Retry, retried
 
 __all__ = ["Http"]
 
@@ -53,8 +53,6 @@ _KEPT_HEADERS: Final = frozenset(
 
 
 _DEFAULT_LIMITS: Final = Limits()
-_OF_A_POOL: Final = 4
-"""Connections of one pool: httpcore looks at each pair of them at every request."""
 
 
 class _Request(NamedTuple):
@@ -137,21 +135,26 @@ class Http:
             logging.getLogger(name).addFilter(self._filter)
         self._gate = _gate(self._base, self._limits)
         self._tls = httpx.create_ssl_context()
-        count = -(-self._limits.in_flight // _OF_A_POOL)
-        self._busy = {self._new_client(): 0 for _ in range(count)}
+        self._clients: list[httpx.AsyncClient] = []
+        self._free = [self._new_client()]
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        for client in self._busy:
+        for client in self._clients:
             await client.aclose()
-        del self._busy, self._gate
+        del self._clients, self._free, self._gate
         for name in KeyFilter.LOGGERS:
             logging.getLogger(name).removeFilter(self._filter)
 
     def _new_client(self) -> httpx.AsyncClient:
+        """Return one more client, for one request at a time.
+
+        At each request httpcore looks at all connections of its pool, and whether
+        each is still alive: with many in one that takes longer than the request.
+        """
         limits = self._limits
         host = self._base.netloc.decode()
-        return httpx.AsyncClient(
+        client = httpx.AsyncClient(
             headers=self._headers,
             timeout=httpx.Timeout(
                 connect=limits.connect_timeout_s,
@@ -159,15 +162,15 @@ class Http:
                 write=limits.read_timeout_s,
                 pool=limits.read_timeout_s,
             ),
-            limits=httpx.Limits(
-                max_connections=_OF_A_POOL, max_keepalive_connections=_OF_A_POOL
-            ),
+            limits=httpx.Limits(max_connections=1, max_keepalive_connections=1),
             verify=self._tls,
             follow_redirects=False,
             transport=self._transport,
             # Loopback past any proxy: it could not reach it, and would see the key.
             mounts={f"all://{host}": None} if is_loopback(self._base.host) else None,
         )
+        self._clients.append(client)
+        return client
 
     async def request(
         self,
@@ -200,13 +203,8 @@ class Http:
             arriving,
             read_timeout_s or self._limits.read_timeout_s,
         )
-        again = retrying(self._limits, self._sleep, retry, attempts)
-        reply: Reply = await again(self._follow, request)
-        return replace(
-            reply,
-            attempts=again.statistics["attempt_number"],
-            waited_s=float(again.statistics["idle_for"]),
-        )
+        ask = partial(self._follow, request)
+        return await retried(ask, self._limits, self._sleep, retry, attempts)
 
     def _url(
         self, path: str, params: Mapping[str, str | int | bool] | None
@@ -252,9 +250,7 @@ class Http:
             started, was_sent = time.perf_counter(), False
             if asked.arriving is not None:  # of an earlier try
                 asked.arriving.unlink(missing_ok=True)
-            busy = self._busy
-            client = min(busy, key=busy.__getitem__)
-            busy[client] += 1
+            client = self._free.pop() if self._free else self._new_client()
             try:
                 with ExitStack() as files:
                     request = _built(client, asked, files)
@@ -268,7 +264,7 @@ class Http:
                 reply = self._no_answer(method, url, started, fault)
                 return replace(reply, was_sent=was_sent and reply.was_sent), None
             finally:
-                busy[client] -= 1
+                self._free.append(client)
         reply = self._reply(method, url, started, response, body)
         # httpx has read the Location; one that is no address was a fault above.
         onward = response.next_request if reply.outcome == "http_error" else None
