@@ -159,17 +159,18 @@ class JournalFile:
             return self._con.execute(sql, values).fetchall()
 
     @contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
+    def transaction(self, *, is_synced: bool = True) -> Iterator[sqlite3.Connection]:
         """Commit all or nothing; the write lock is taken before anything is read.
 
-        One that begins within another of its thread is part of that: what it did is
-        durable when the outer one ends, or undone with it.
+        What is not synced survives a kill, but no power cut, until the next commit
+        that is. One that begins within another of its thread is part of that: what
+        it did is durable when the outer one ends, or undone with it.
         """
         with self._lock, self._in_words():
             if self._con.in_transaction:
                 yield self._con
                 return
-            with self._commit() as con:
+            with self._synced(is_synced=is_synced), self._commit() as con:
                 yield con
 
     def shrink(self) -> None:
@@ -189,6 +190,18 @@ class JournalFile:
         """Close the file; what waits stays in it."""
         with self._lock, self._in_words():
             self._con.close()
+
+    @contextmanager
+    def _synced(self, *, is_synced: bool) -> Iterator[None]:
+        """Let commits wait for the disk, or not."""
+        if is_synced:
+            yield
+            return
+        self._con.execute("pragma synchronous = normal")
+        try:
+            yield
+        finally:
+            self._con.execute("pragma synchronous = full")
 
     @contextmanager
     def _commit(self) -> Iterator[sqlite3.Connection]:

@@ -142,7 +142,7 @@ class Poller:
     def take(self, due_by: datetime, limit: int) -> list[Entry]:
         """Lease what is due, but for what the store has already."""
         self._due_by = due_by
-        while entries := self._list.take(self._owner, due_by, self._clock.now(), limit):
+        while entries := self._leased(due_by, limit):
             try:
                 wanted = self._still_there(entries)
             except BaseException:
@@ -151,6 +151,16 @@ class Poller:
             if wanted:
                 return [self._in_context(entry) for entry in wanted]
         return []
+
+    def _leased(self, due_by: datetime, limit: int) -> list[Entry]:
+        """Lease what is due; durably where it matters later that it was asked for."""
+        return self._list.take(
+            self._owner,
+            due_by,
+            self._clock.now(),
+            limit,
+            is_synced=self._line.recovered is not None,
+        )
 
     def settle(self, answers: Sequence[_Answer]) -> None:
         """Keep the answers that came, and note what they say of their executions."""
@@ -266,9 +276,11 @@ class Poller:
         seen = self._seen_in(draft, entry.watched)
         if meaning != (seen.sha256 if seen else "-") or not entry.last_response_id:
             return None
-        if not self._journal.repeat(entry.last_response_id):
-            return None
         draft = replace(draft, response_id=entry.last_response_id)
+        with self._journal.file.transaction() as con:
+            if not self._journal.repeat(draft.response_id):
+                return None
+            self._list.answered(self._owner, entry.watched)(con, draft)
         return self._judged(entry, draft, seen, reply)
 
     def _seen_in(self, response: Response, watched: Watched) -> Observation | None:

@@ -126,7 +126,7 @@ class _Work(Generic[E, S]):
         self._ask = ask
         self._in_flight = in_flight
         self._tasks: set[asyncio.Task[S]] = set()
-        self._least_free = max(1, in_flight // 4)
+        self._least_free = max(1, in_flight // 10)
 
     def start_more(self, due_by: datetime) -> bool:
         """Note what came back, ask for more if there is room; tell if any is asked.

@@ -166,13 +166,20 @@ class WatchList:
             return max(con.executemany(sql, rows).rowcount, 0)
 
     def take(
-        self, owner: Owner, due_by: datetime, at: datetime, limit: int
+        self,
+        owner: Owner,
+        due_by: datetime,
+        at: datetime,
+        limit: int,
+        *,
+        is_synced: bool = True,
     ) -> list[Entry]:
         """Lease what is due and free, the soonest to expire first.
 
-        That each is about to be asked for is durable when this returns.
+        That each is about to be asked for is durable when this returns, if it is
+        synced: without, a power cut leaves them free, as if nobody had asked.
         """
-        with self._file.transaction() as con:
+        with self._file.transaction(is_synced=is_synced) as con:
             found = (*self._account, to_us(due_by), limit)
             rows = con.execute(_DUE, found).fetchall()
             entries = [_entry(row) for row in rows]
@@ -245,11 +252,15 @@ class WatchList:
         return note
 
     def settle(self, owner: Owner, settled: Sequence[Settled]) -> None:
-        """Note what became of entries, and give their leases back."""
+        """Note what became of entries, and give their leases back.
+
+        Not synced: after a power cut it is found again, from the answers that are
+        kept.
+        """
         if not settled:
             return
         rows = [self._settled(one) | {"owner": owner.name} for one in settled]
-        with self._file.transaction() as con:
+        with self._file.transaction(is_synced=False) as con:
             con.executemany(_SETTLE, rows)
 
     def _settled(self, one: Settled) -> dict[str, object]:

@@ -126,6 +126,22 @@ def test_a_commit_waits_for_the_disk(path: Path) -> None:
     assert wal == ("wal",)
 
 
+def test_a_commit_that_need_not_wait_for_the_disk_does_not(path: Path) -> None:
+    """Law: only what asks for it goes without a sync, and only that."""
+    synced: list[int] = []
+    with Journal(path) as journal:
+        for is_synced in (True, False):
+            with (
+                suppress(ZeroDivisionError),
+                journal.file.transaction(is_synced=is_synced) as con,
+            ):
+                synced += con.execute("pragma synchronous").fetchone()
+                raise ZeroDivisionError
+        synced += journal.file.rows("pragma synchronous")[0]
+
+    assert synced == [2, 1, 2]
+
+
 def test_four_processes_append_at_once_and_nothing_is_lost(path: Path) -> None:
     """Law: over processes ``received_at`` rises strictly, and ids sort as it does."""
     processes = [appender(path, 25, "close") for _ in range(4)]

@@ -606,6 +606,30 @@ def test_a_broken_read_that_was_kept_but_not_settled_is_known(small: Small) -> N
     assert small.reads() == [(NOON, "the server answered 502", 2)]
 
 
+def test_an_answer_that_came_again_but_was_not_settled_is_no_broken_read(
+    small: Small, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Law: a kill right behind the journal's commit asks nothing twice."""
+    small.add("1")
+    small.run()
+
+    def killed(*_: object) -> None:
+        raise ZeroDivisionError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(WatchList, "settle", killed)
+        with pytest.raises(ZeroDivisionError):
+            small.again()
+    owner = small.entry.owner
+    small.again(after_s=0)
+
+    assert owner is not None
+    assert small.asked == ["1", "1"]
+    assert small.recovered == []
+    assert [one.attempts for one in small.kept] == [2]
+    assert small.reads() == []
+
+
 def test_an_answer_that_was_loaded_before_it_was_judged_is_asked_anew(
     small: Small,
 ) -> None:
