@@ -6,13 +6,12 @@ execution is due again.
 """
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self
 
-import msgspec
 from msgspec.structs import replace
 
 from sources.errors import KeyRefused, ProviderError, UnexpectedAnswer
@@ -20,47 +19,21 @@ from sources.exchange import Reply
 from sources.failures import failure
 from sources.journal import Journal
 from sources.leases import Owner, owned
-from sources.observations import Observation, Sight
-from sources.polling import SYSTEM_CLOCK, Clock, Pace, poll
+from sources.lines import Line
+from sources.observations import Observation
+from sources.polling import SYSTEM_CLOCK, Clock, poll
 from sources.provider import Collected, Progress
-from sources.records import LOST, Response, execution_key
-from sources.retries import retry_after_s
+from sources.records import LOST, Response
 from sources.seen import Seen
 from sources.watched import BrokenRead, Watched
 from sources.watchlist import Entry, Settled, WatchList
 
-__all__ = ["Line", "Poller", "added", "planned_polls"]
+__all__ = ["Poller", "added", "planned_polls"]
 
-ENDPOINT = "execution"
 _OVER = frozenset({"captured", *LOST} - {"missing"})
 """States of results that no further look can change."""
 
-_RARELY_S = 900.0
 _SERVER_FAULT = 500
-
-
-class Line(msgspec.Struct, frozen=True, kw_only=True):
-    """How the executions of one account are asked for.
-
-    ``ask`` gets the execution. Where reading a result consumes it, there is
-    ``recovered``, which gives what a process that died had of an answer, and ``ask``
-    gets the file for the body while it arrives; else ``None``. ``ttl`` is how long a
-    result is kept: from the start, or, with ``keeps_from_end``, from the end.
-    ``context`` is noted with each answer, beside what the watch-list knows of the
-    execution.
-    """
-
-    provider: str
-    title: str
-    connection: str
-    ask: Callable[[Watched, Path | None], Awaitable[Reply]]
-    recovered: Callable[[Watched, Path], Reply] | None = None
-    observe: Callable[[Response], Sight]
-    pace: Pace
-    in_flight: int
-    ttl: timedelta
-    keeps_from_end: bool = False
-    context: dict[str, Any] = {}
 
 
 class _Answer(NamedTuple):
@@ -175,7 +148,9 @@ class Poller:
 
     def _still_there(self, entries: list[Entry]) -> list[Entry]:
         """Take off the list what is there again though its result is here, or gone."""
-        new = {self._key(entry.watched): entry for entry in entries if not entry.polls}
+        new = {
+            self._line.key(entry.watched): entry for entry in entries if not entry.polls
+        }
         for key, known in self._seen.executions(new).items():
             if known.result_state in _OVER:
                 watched = new[key].watched
@@ -187,11 +162,6 @@ class Poller:
         known = entry.watched
         context = known.context | self._line.context
         return replace(entry, watched=replace(known, context=context))
-
-    def _key(self, watched: Watched) -> str:
-        line = self._line
-        of = (line.provider, line.connection, watched.scope, watched.execution_id)
-        return execution_key(*of)
 
     def _recover(self) -> None:
         """Take over what a process that died was asking for."""
@@ -245,24 +215,16 @@ class Poller:
             return again
         known = entry.watched
         also = self._list.answered(self._owner, known, broken)
-        response = self._journal.append(**self._about(known), reply=reply, also=also)
+        response = self._journal.append(
+            **self._line.about(known), reply=reply, also=also
+        )
         entry = replace(entry, watched=known.broken_by(broken, response))
         return _Kept(entry, response, reply)
 
     def _looked_at(self, kept: _Kept) -> Settled:
         entry, response, reply = kept
-        return self._judged(
-            entry, response, self._seen_in(response, entry.watched), reply
-        )
-
-    def _about(self, watched: Watched) -> dict[str, Any]:
-        """Return what the journal notes of an answer about an execution."""
-        return {
-            "provider": self._line.provider,
-            "connection": self._line.connection,
-            "endpoint": ENDPOINT,
-            "params": watched.as_params(),
-        }
+        seen = self._line.seen_in(response, entry.watched)
+        return self._judged(entry, response, seen, reply)
 
     def _repeated(self, entry: Entry, reply: Reply) -> Settled | None:
         """Note a pending answer that came before in the same bytes, or ``None``.
@@ -272,8 +234,8 @@ class Poller:
         same_bytes, _, meaning = (entry.last_sha256 or "").rpartition(" ")
         if not same_bytes or same_bytes != _bytes_of(reply):
             return None
-        draft = self._journal.draft(**self._about(entry.watched), reply=reply)
-        seen = self._seen_in(draft, entry.watched)
+        draft = self._journal.draft(**self._line.about(entry.watched), reply=reply)
+        seen = self._line.seen_in(draft, entry.watched)
         if meaning != (seen.sha256 if seen else "-") or not entry.last_response_id:
             return None
         draft = replace(draft, response_id=entry.last_response_id)
@@ -282,11 +244,6 @@ class Poller:
                 return None
             self._list.answered(self._owner, entry.watched)(con, draft)
         return self._judged(entry, draft, seen, reply)
-
-    def _seen_in(self, response: Response, watched: Watched) -> Observation | None:
-        key = self._key(watched)
-        seen = self._line.observe(response).observations
-        return next((one for one in seen if one.key == key), None)
 
     def _judged(
         self,
@@ -307,10 +264,10 @@ class Poller:
         return Settled(
             watched=entry.watched,
             at=at,
-            due_at=max(at, self._due_by) + self._wait(entry, seen, reply),
+            due_at=max(at, self._due_by) + self._line.wait(entry.polls, seen, reply),
             status=(seen.status if seen else None) or entry.status,
             result_state=(seen.result_state if seen else None) or entry.result_state,
-            expires_at=self._expires_at(seen, at),
+            expires_at=self._line.expires_at(seen, at),
             error=str(error) if error else None,
             response_id=response.response_id,
             sha256=meaning,
@@ -325,24 +282,6 @@ class Poller:
         )
         self._errors.setdefault(type(error), []).append(error)
         return error
-
-    def _expires_at(self, seen: Observation | None, at: datetime) -> datetime | None:
-        """Return the earliest time at which the result can be gone, if it has moved."""
-        is_going_on = seen is not None and seen.status in {"queued", "running"}
-        if self._line.keeps_from_end and is_going_on:
-            return at + self._line.ttl
-        return None
-
-    def _wait(
-        self, entry: Entry, seen: Observation | None, reply: Reply | None
-    ) -> timedelta:
-        """Return the time to the next poll; longer where there may be nothing."""
-        pace = self._line.pace
-        if seen is None or seen.result_state == "missing":
-            pace = replace(pace, ceiling_s=_RARELY_S)
-        told_s = retry_after_s(reply.headers) if reply else None
-        told = timedelta(seconds=min(told_s or 0.0, _RARELY_S))
-        return max(pace.wait(entry.polls), told)
 
 
 def planned_polls(

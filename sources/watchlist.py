@@ -48,6 +48,7 @@ _COLUMNS = (
     "broken_reads, due_at, polls, last_poll_at, status, result_state, last_error, "
     "last_response_id, last_sha256, owner, asked_at, final_response_id"
 )
+_NAMES = _COLUMNS.split(", ")
 _OPEN = "provider = ? and connection = ? and final_response_id is null"
 _THIS = (
     "provider = :provider and connection = :connection "
@@ -328,8 +329,7 @@ def _json(value: object) -> str:
 
 
 def _entry(row: Sequence[Any]) -> Entry:
-    names = [name.strip() for name in _COLUMNS.split(",")]
-    found: Mapping[str, Any] = dict(zip(names, row, strict=True))
+    found: Mapping[str, Any] = dict(zip(_NAMES, row, strict=True))
     return Entry(
         watched=Watched(
             execution_id=found["execution_id"],

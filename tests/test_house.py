@@ -46,9 +46,10 @@ ARROWS = {
     "columnar": "tables values observations json_text records",
     "bulk": "columnar tables fold seen observations records",
     "leftovers": "provider journal observations errors",
+    "lines": "watched polling exchange retries observations records",
     "polled": (
-        "provider leases watchlist watched journal seen polling exchange retries http "
-        "failures observations records errors"
+        "lines provider leases watchlist watched journal seen polling exchange retries "
+        "http failures observations records errors"
     ),
     "source": (
         "tracking __init__ leftovers provider tables fold journal seen "
@@ -92,7 +93,7 @@ ARROWS = {
         "json_text records errors"
     ),
     "<provider>.collect": (
-        ".discovery .tracking polled watched .client .horizons .listing .details "
+        ".discovery .tracking lines polled watched .client .horizons .listing .details "
         ".normalize .settings provider journal seen exchange retries http failures "
         "paging polling observations json_text records errors"
     ),

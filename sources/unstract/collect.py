@@ -12,7 +12,8 @@ from sources.exchange import Limits, Reply
 from sources.failures import failure
 from sources.http import Http
 from sources.journal import Journal
-from sources.polled import Line, Poller, planned_polls
+from sources.lines import Line
+from sources.polled import Poller, planned_polls
 from sources.polling import SYSTEM_CLOCK, Clock, Pace
 from sources.provider import Collected, Progress, Window, unwatched
 from sources.seen import Seen

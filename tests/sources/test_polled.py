@@ -20,9 +20,10 @@ from sources.http import Http
 from sources.journal import Journal
 from sources.json_text import canonical_sha256
 from sources.leases import owned
+from sources.lines import ENDPOINT, Line
 from sources.loopback import serve
 from sources.observations import Observation, Sight
-from sources.polled import ENDPOINT, Line, Poller, added, planned_polls
+from sources.polled import Poller, added, planned_polls
 from sources.polling import Pace
 from sources.provider import Collected, unwatched
 from sources.records import Response, execution_key
