@@ -104,6 +104,7 @@ class Small:
         )
         self.asked: list[str] = []
         self.recovered: list[Path] = []
+        self.left: list[bytes] = []
         self.found = broken(error="the process ended before an answer came")
         self.observed: list[Response] = []
         self.stored: dict[str, str] = {}
@@ -130,6 +131,7 @@ class Small:
         """Return what a process that died had of an answer."""
         del known
         self.recovered.append(arriving)
+        self.left += [arriving.read_bytes()] if arriving.exists() else []
         return self.found
 
     def observe(self, response: Response) -> Sight:
@@ -699,7 +701,8 @@ def test_answers_that_cannot_be_kept_together_all_stay_in_their_files(
 
     assert kept == []
     assert sorted(small.asked) == ["1", "2", "3"]
-    assert len(small.recovered) == len(small.kept) == 3
+    assert small.left == [b"arriving"] * 3
+    assert len(small.kept) == 3
     assert all(one.is_final for one in small.listed.entries())
 
 
@@ -724,6 +727,48 @@ def test_a_read_that_may_be_repeated_leaves_no_file_and_is_asked_for_again(
     assert collected.errors == []
     assert [one.outcome for one in small.kept] == ["ok"]
     assert small.entry.polls == 1
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from sources.journal import Journal
+from tests.sources.test_polled import DONE, Small
+from tests.sources.virtual_time import VirtualTime
+
+with Journal(Path(sys.argv[1])) as journal:
+    append, kept = journal.append, []
+
+    def dying(**given):
+        kept.append(append(**given))
+        if len(kept) == 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return kept[-1]
+
+    journal.append = dying
+    small = Small(journal, VirtualTime())
+    small.answers |= {name: [DONE] for name in "123"}
+    small.run()
+"""
+
+
+def test_a_kill_in_the_middle_of_a_commit_loses_none_of_its_answers(
+    small: Small,
+) -> None:
+    """Law: until a commit of several answers is done, each is in its own file."""
+    small.add("1", "2", "3")
+    command = [sys.executable, "-c", KILLED, str(small.journal.file.path)]
+
+    killed = subprocess.run(command, cwd=ROOT, check=False)  # noqa: S603 - ours
+    before = small.kept
+    small.found = DONE
+    collected = small.again()
+
+    assert (killed.returncode, before) == (-signal.SIGKILL, [])
+    assert small.asked == []
+    assert small.left == [b"arriving"] * 3
+    assert len(small.kept) == 3
+    assert collected.counts == {"captured": 3}
 
 
 DYING = """
