@@ -129,9 +129,9 @@ class _Work(Generic[E, S]):
         self._least_free = max(1, in_flight // 10)
 
     def start_more(self, due_by: datetime) -> bool:
-        """Note what came back, ask for more if there is room; tell if any is asked.
+        """Ask for more if there is room; tell if any is asked.
 
-        A quarter of the room at a time: each taking is a durable write.
+        A tenth of the room at a time: each taking is a commit.
         """
         if self.has_room:
             free = self._in_flight - len(self._tasks)
