@@ -5,7 +5,7 @@ to merge. What they come to is what the fold makes of them, and may be appended 
 the target can take it, such as the work copy of a load. Only what they leave is folded.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 
@@ -239,13 +239,17 @@ class _Pile:
     def __init__(self, append: Append) -> None:
         self._append = append
         self._tables: dict[str, list[pa.Table]] = defaultdict(list)
+        self._rows: Counter[str] = Counter()
+        self._bytes: Counter[str] = Counter()
 
     def add(self, name: str, table: pa.Table) -> None:
         """Add rows of the table of a name."""
-        tables = self._tables[name]
-        tables.append(table)
-        rows, size = sum(map(len, tables)), sum(one.nbytes for one in tables)
-        if rows >= _ROWS or size >= _BYTES:
+        if not len(table):
+            return
+        self._tables[name].append(table)
+        self._rows[name] += len(table)
+        self._bytes[name] += table.nbytes
+        if self._rows[name] >= _ROWS or self._bytes[name] >= _BYTES:
             self._flush(name)
 
     def flush(self) -> None:
@@ -254,6 +258,7 @@ class _Pile:
             self._flush(name)
 
     def _flush(self, name: str) -> None:
+        del self._rows[name], self._bytes[name]
         self._append(name, pa.concat_tables(self._tables.pop(name)))
 
 

@@ -1,6 +1,8 @@
 """The files of several finished results of Unstract, as columns."""
 
 from collections.abc import Iterator, Sequence
+from operator import attrgetter
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -55,6 +57,12 @@ class Files:
         places = of if isinstance(of, pa.Array) else pa.array(of, pa.int64())
         keys = self.file_keys.take(places)
         return self.of_files.rows(record, places, below, file_key=keys, **columns)
+
+    def saying(self, name: str) -> list[tuple[int, Any]]:
+        """Return the files below whose result something stands, and what."""
+        said = map(attrgetter(name), (noted for _, noted in self.noted))
+        both = zip(self.noted, said, strict=True)
+        return [(file, found) for (file, _), found in both if found]
 
     def kept(
         self, values: Sequence[tuple[int, object]], below: Column

@@ -57,9 +57,8 @@ def steps(files: Files) -> Tables:
     )
     required = [
         (file, position, pointer(name), name, is_found)
-        for file, noted in files.noted
-        if noted.required_fields
-        for position, (name, is_found) in enumerate(noted.required_fields.items())
+        for file, fields in files.saying("required_fields")
+        for position, (name, is_found) in enumerate(fields.items())
     ]
     of, positions, below, names, are_found = unzipped(required, 5)
     yield (
@@ -81,8 +80,8 @@ def citations(files: Files) -> Tables:
     for name, kind in KINDS.items():
         found = [
             (file, prompt, *piece)
-            for file, noted in files.noted
-            for prompt, given in (getattr(noted, name) or {}).items()
+            for file, prompts in files.saying(name)
+            for prompt, given in prompts.items()
             for piece in pieces(given, pointer(prompt))
         ]
         of, prompts, below, positions, values = unzipped(found, 5)

@@ -32,8 +32,8 @@ def usage(files: Files) -> Tables:
     parts = {
         name: [
             (file, number, part)
-            for file, noted in files.noted
-            for number, part in enumerate(getattr(noted, name) or ())
+            for file, parts in files.saying(name)
+            for number, part in enumerate(parts)
         ]
         for name in _PURPOSES
     }
