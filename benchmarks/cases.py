@@ -47,8 +47,9 @@ def first_load(bench: Bench) -> list[Outcome]:
                 DUCKDB: bench.peer("duckdb_json", pages),
             }
             outcome = bench.measure(f"{size:,} of Torale, from stored pages", programs)
-            ratio(outcome, "cpu_s", DLT, 0.4)
-            ratio(outcome, "cpu_s", DUCKDB, 3.5)
+            if size == sizes[1]:
+                ratio(outcome, "cpu_s", DLT, 0.4)
+                ratio(outcome, "cpu_s", DUCKDB, 3.5)
             outcome.goals.append(_memory(outcome))
             found.append(outcome)
     per_row = [one.costs[OURS].cpu_s / n for one, n in zip(found, sizes, strict=True)]
@@ -103,7 +104,8 @@ def _one_list(size: int) -> list[bytes]:
 def polling(bench: Bench) -> list[Outcome]:
     """Pending executions that take 100 ms a poll, 100 of them in flight."""
     found = []
-    for size in (500, max(1000, bench.size(1_000) * 5)):
+    sizes = (500, max(1000, bench.size(1_000) * 5))
+    for size in sizes:
         home = bench.folder / f"watched-{size}"
         _watch(home, size)
         server = Pending(0.1)
@@ -112,15 +114,13 @@ def polling(bench: Bench) -> list[Outcome]:
             noted = replace(load, before=partial(_both, load.before, server.begin))
             case = f"{size:,} pending, 100 ms a poll, 100 in flight"
             outcome = bench.measure(case, {OURS: noted})
-        reached = server.span_s() / (size / 100 * server.delay_s)
-        outcome.goals.append(
-            Goal(text="time by the limit", reached=reached, at_most=1.3)
-        )
         found.append(outcome)
+    limit = sizes[1] / 100 * server.delay_s
     fewer, more = (one.costs[OURS].peak_mb for one in found)
-    found[1].goals.append(
-        Goal(text="memory by that of a tenth", reached=more / fewer, at_most=1.1)
-    )
+    found[1].goals += [
+        Goal(text="time by the limit", reached=server.span_s() / limit, at_most=1.3),
+        Goal(text="memory by that of a tenth", reached=more / fewer, at_most=1.1),
+    ]
     return found
 
 
