@@ -16,7 +16,8 @@ from benchmarks.marts import measure as measure_marts
 from benchmarks.process import EXECLEDGER, PYTHON, Program
 from benchmarks.server import NOTHING, Pages, Pending, serving
 from pipelines.load import select_from
-from pipelines.store import Home, read_only
+from pipelines.readers import read_only
+from pipelines.store import Home
 from sources.discuro.settings import Settings
 from sources.fold import fold
 from sources.journal import Journal

@@ -15,8 +15,9 @@ import duckdb
 import msgspec
 
 from benchmarks.big_store import fill
+from pipelines.readers import read_only
 from pipelines.sql_files import SQL, sql_files
-from pipelines.store import Home, read_only
+from pipelines.store import Home
 from pipelines.views import make_views
 
 __all__ = ["MartTime", "measure"]

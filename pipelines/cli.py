@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
+from pipelines.cli_backup import backup, restore
 from pipelines.cli_report import report, report_after_load
 from pipelines.cli_store import check, query, reprice, tables
 from pipelines.cli_submit import submit
@@ -81,7 +82,11 @@ def cli() -> None:
     quiet_dlt()
 
 
-for command in (check, query, report, reprice, submit, tables, track, untrack):
+_COMMANDS = (
+    *(backup, check, query, report, reprice, restore, submit),
+    *(tables, track, untrack),
+)
+for command in _COMMANDS:
     cli.add_command(command)
 
 

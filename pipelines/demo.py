@@ -16,8 +16,9 @@ from pipelines.collect import Watch
 from pipelines.config import Account
 from pipelines.load import load
 from pipelines.query import Result
+from pipelines.readers import read_only
 from pipelines.runs import Report
-from pipelines.store import Home, locked, read_only
+from pipelines.store import Home, locked
 from pipelines.terminal import as_table, summary
 from sources import part, providers
 from sources.errors import ConfigurationError

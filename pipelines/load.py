@@ -13,6 +13,7 @@ from pipelines.config import Account
 from pipelines.draining import Inflow, drain
 from pipelines.outlook import outlook
 from pipelines.pricing import price_new_models
+from pipelines.readers import read_only
 from pipelines.runs import (
     AccountReport,
     Report,
@@ -26,7 +27,6 @@ from pipelines.store import (
     WorkCopy,
     in_little_memory,
     locked,
-    read_only,
     work_copy,
 )
 from pipelines.tables import comment_tables

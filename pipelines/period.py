@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from pipelines.config import find_home
-from pipelines.store import read_only
+from pipelines.readers import read_only
 
 __all__ = ["Period"]
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import duckdb
 import msgspec
 
-from pipelines.store import Home, read_only
+from pipelines.readers import read_only
+from pipelines.store import Home
 from sources.errors import ConfigurationError, StoreError
 from sources.records import TABLES
 
@@ -53,7 +54,7 @@ def opened(home: Home) -> Iterator[duckdb.DuckDBPyConnection]:
         except duckdb.Error as error:
             raise StoreError(
                 f"{home.published} cannot be read: {error}. If the file is damaged, "
-                "restore a copy of it; or move it away, and load again."
+                '"execledger restore" a backup; or move it away, and load again.'
             ) from error
 
 

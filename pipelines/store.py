@@ -27,12 +27,18 @@ if TYPE_CHECKING:
     import duckdb
 
 __all__ = [
+    "LOGS",
+    "OFFLINE",
     "Home",
     "WorkCopy",
     "causes",
+    "copy_store",
     "in_little_memory",
+    "in_words",
     "locked",
-    "read_only",
+    "logs",
+    "sync",
+    "unreadable",
     "work_copy",
 ]
 
@@ -40,7 +46,7 @@ _log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-_LOGS = (".wal", ".wal.checkpoint", ".wal.recovery")
+LOGS = (".wal", ".wal.checkpoint", ".wal.recovery")
 """What DuckDB keeps beside a file that somebody writes to."""
 
 _CHUNK = 1 << 30
@@ -50,10 +56,12 @@ _TIMES = 2
 
 _COPY_TRIES = 10
 _COPY_PAUSE_S = 0.05
-_OFFLINE = {
+OFFLINE = {
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
 }
+"""DuckDB's settings that keep it from the network."""
+
 _ROOM = "Free disk space: a load needs room for a second copy of the store."
 _RIGHTS = "Make it writable for this user, or choose another home with --home."
 _NEXT_STEP = {
@@ -108,26 +116,34 @@ class Home:
         return self.own_rules or self.path / "rules"
 
     @property
+    def restoring(self) -> Path:
+        """A mark that is there while a backup takes the place of what was here."""
+        return self.path / "restoring"
+
+    @property
     def lock_file(self) -> Path:
         """The file that a load holds locked; stays when it is done."""
         return self.path / "load.lock"
 
     def create(self) -> None:
         """Make the folder, for its owner alone, where it is not there yet."""
-        with _in_words(self.path):
+        with in_words(self.path):
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
 @contextmanager
-def locked(home: Home, *, wait_s: float = 0) -> Iterator[None]:
+def locked(
+    home: Home, *, wait_s: float = 0, is_restore: bool = False
+) -> Iterator[None]:
     """Hold the home's lock; wait up to ``wait_s`` seconds for it (inf: for ever).
 
-    Raises ``StoreLocked``. The operating system frees the lock of a dead process.
+    Raises ``StoreLocked``; where a restore was cut short, ``StoreError`` for all but
+    that. The operating system frees the lock of a dead process.
     """
     home.create()
     lock = FileLock(home.lock_file, timeout=wait_s, mode=0o600)
     owner = home.lock_file.with_suffix(".owner")
-    with _in_words(home.lock_file):
+    with in_words(home.lock_file):
         try:
             lock.acquire()
         except Timeout:
@@ -137,9 +153,14 @@ def locked(home: Home, *, wait_s: float = 0) -> Iterator[None]:
             ) from None
     try:
         since = datetime.now(UTC).isoformat(sep=" ", timespec="seconds")
-        with _in_words(owner):
+        with in_words(owner):
             owner.touch(mode=0o600)
             owner.write_text(f"pid {os.getpid()}, since {since}", "utf-8")
+        if home.restoring.exists() and not is_restore:
+            raise StoreError(
+                f"A restore into {home.path} was cut short: half of it is there. Run "
+                '"execledger restore" again.'
+            )
         yield
     finally:
         with suppress(OSError):
@@ -206,20 +227,20 @@ class WorkCopy:
                 "was published: its changes are kept, and the next run loads the same "
                 "again. Close that program, or let it open the store read-only."
             )
-        with _in_words(published):
+        with in_words(published):
             self._flushed.result()
             self._file.chmod(0o600)
             # Opening and closing it also frees the lock that DuckDB keeps on it as
             # long as anything in this process still refers to the connection.
-            _sync(self._file)
+            sync(self._file)
             self._file.replace(published)
-            _sync(published.parent)
+            sync(published.parent)
             # A log that lies here now is in the new file: it was copied with the old
             # one. Removed before the rename, a crash between would lose its changes
             # from the store. Removed after, a crash between leaves a log of an older
             # state than the file's: DuckDB refuses to apply that (the checkpoint that
             # took it in counted the file one up), and the next copy sets it aside.
-            for log in _logs(published):
+            for log in logs(published):
                 log.unlink(missing_ok=True)
 
 
@@ -257,7 +278,7 @@ def work_copy(home: Home) -> Iterator[WorkCopy]:
     To be used while the home is ``locked``: what lies in the work folder is taken
     for the remains of a crash and removed.
     """
-    with _in_words(home.work):
+    with in_words(home.work):
         if home.work.exists():
             shutil.rmtree(home.work)
         # Never the same path twice: DuckDB would hand a connection that something
@@ -267,7 +288,7 @@ def work_copy(home: Home) -> Iterator[WorkCopy]:
         folder.mkdir()
     try:
         with ThreadPoolExecutor(1) as beside:
-            version = _copy_store(home.published, folder)
+            version = copy_store(home.published, folder)
             # to the disk while the load goes on: what is large takes a while
             flushed = beside.submit(_flush, folder / home.published.name)
             work = WorkCopy(home, folder, version, flushed)
@@ -279,7 +300,7 @@ def work_copy(home: Home) -> Iterator[WorkCopy]:
         shutil.rmtree(home.work, ignore_errors=True)
 
 
-def _copy_store(store: Path, folder: Path) -> _Version:
+def copy_store(store: Path, folder: Path) -> _Version:
     """Copy the store's file and logs as they stand together at one time.
 
     Another program may have the store open and write to it: no lock of DuckDB's is
@@ -287,7 +308,7 @@ def _copy_store(store: Path, folder: Path) -> _Version:
     """
     for _ in range(_COPY_TRIES):
         before = _version(store)
-        with _in_words(store), suppress(FileNotFoundError):  # a log just folded in
+        with in_words(store), suppress(FileNotFoundError):  # a log just folded in
             for name, *_ in before:
                 _copy(store.with_name(name), folder / name)
             if _version(store) == before:
@@ -320,16 +341,16 @@ def _open_copy(
     try:
         return _connect(copy), version
     except duckdb.Error as error:
-        if not _logs(copy):
-            raise _unreadable(store, error) from error
+        if not logs(copy):
+            raise unreadable(store, error) from error
         reason = error
-    for log in _logs(copy):
+    for log in logs(copy):
         log.unlink()
     try:
         con = _connect(copy)
     except duckdb.Error as error:
-        raise _unreadable(store, error) from error
-    for log in _logs(store):
+        raise unreadable(store, error) from error
+    for log in logs(store):
         aside = log.rename(log.with_name(f"{log.name}.unused"))
         _log.warning("%s is no log of the store beside it: %s", aside, reason)
     return con, version[:1]
@@ -339,87 +360,32 @@ def _connect(copy: Path) -> "duckdb.DuckDBPyConnection":
     import duckdb
 
     spill = {"temp_directory": str(copy.parent / "spill")}
-    con = duckdb.connect(str(copy), config={**_OFFLINE, **spill})
+    con = duckdb.connect(str(copy), config={**OFFLINE, **spill})
     con.execute("set global timezone = 'UTC'")
     # Two threads would take half as much CPU again, and leave a larger file.
     con.execute("set threads = 1")
     return con
 
 
-def read_only(home: Home) -> "duckdb.DuckDBPyConnection":
-    """Open the store for queries that can change nothing and reach nothing else.
-
-    No file can be read or written through the connection, not even the store's own
-    (hence a query that outgrows memory fails: it cannot spill), no extension loaded
-    and no setting changed. Use the connection itself: a cursor of it does not have
-    the store as its default. Raises ``StoreError``.
-    """
-    import duckdb
-
-    if not home.published.exists():
-        raise StoreError(
-            f'There is no store in {home.path} yet: run "execledger load" or '
-            '"execledger demo" first.'
-        )
-    try:
-        return _attached(home.published)
-    except duckdb.Error as error:
-        if not _logs(home.published):
-            raise _unreadable(home.published, error) from error
-    with locked(home), work_copy(home):
-        pass  # a log that a crash or another program left was in the way: now aside
-    try:
-        return _attached(home.published)
-    except duckdb.Error as error:
-        raise _unreadable(home.published, error) from error
-
-
-_HARDENED = (
-    "use published",
-    "set global timezone = 'UTC'",
-    "set enable_external_access = false",
-    # Without this, COPY may write to every attached file, so also over the store.
-    "set disabled_filesystems = 'LocalFileSystem'",
-    "set lock_configuration = true",
-)
-
-
-def _attached(store: Path) -> "duckdb.DuckDBPyConnection":
-    """Attach the store to a database in memory.
-
-    Opened by its path, it would be the file that this process opened there earlier,
-    though a load has put another in its place since.
-    """
-    import duckdb
-
-    con = duckdb.connect(config={**_OFFLINE, "temp_directory": ""})
-    try:
-        path = str(store).replace("'", "''")
-        con.execute(f"attach '{path}' as published (read_only)")
-        for setting in _HARDENED:
-            con.execute(setting)
-    except duckdb.Error:
-        con.close()
-        raise
-    return con
-
-
-def _unreadable(store: Path, error: Exception) -> StoreError:
+def unreadable(store: Path, error: Exception) -> StoreError:
+    """Return in words that a store cannot be opened."""
     return StoreError(
         f"{store} cannot be opened: {error}. If another program has it open for "
-        "writing, close that program. If the file is damaged, restore a copy of it; or "
-        "move it away, and the next load begins a new store."
+        "writing, close that program. If the file is damaged, put a backup in its "
+        'place with "execledger restore"; or move it away, and the next load begins a '
+        "new store."
     )
 
 
-def _logs(store: Path) -> list[Path]:
-    logs = (store.with_name(store.name + suffix) for suffix in _LOGS)
-    return [log for log in logs if log.exists()]
+def logs(store: Path) -> list[Path]:
+    """Return what DuckDB has left beside a store's file."""
+    found = (store.with_name(store.name + suffix) for suffix in LOGS)
+    return [log for log in found if log.exists()]
 
 
 def _version(store: Path) -> _Version:
     found = []
-    for file in (store, *_logs(store)):
+    for file in (store, *logs(store)):
         with suppress(FileNotFoundError):
             stat = file.stat()
             found.append((file.name, stat.st_ino, stat.st_size, stat.st_mtime_ns))
@@ -428,10 +394,11 @@ def _version(store: Path) -> _Version:
 
 def _flush(copy: Path) -> None:
     with suppress(FileNotFoundError):  # a first load copies nothing
-        _sync(copy)
+        sync(copy)
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Wait until a file or folder is on the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -440,7 +407,8 @@ def _sync(path: Path) -> None:
 
 
 @contextmanager
-def _in_words(path: Path) -> Iterator[None]:
+def in_words(path: Path) -> Iterator[None]:
+    """Raise a fault of the file system as ``StoreError``, with the next step."""
     try:
         yield
     except OSError as error:

@@ -186,6 +186,13 @@ class JournalFile:
                 self._con.executescript("pragma incremental_vacuum")
             self._con.execute("pragma wal_checkpoint(truncate)").fetchall()
 
+    def copy_to(self, path: Path) -> None:
+        """Write a copy into a new file, as it is at one moment; others may go on."""
+        with self._lock, self._in_words():
+            path.touch(mode=0o600, exist_ok=False)
+            with closing(sqlite3.connect(path, isolation_level=None)) as copy:
+                self._con.backup(copy)
+
     def close(self) -> None:
         """Close the file; what waits stays in it."""
         with self._lock, self._in_words():

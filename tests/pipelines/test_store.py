@@ -19,7 +19,8 @@ import pytest
 from filelock import FileLock
 
 from pipelines import store
-from pipelines.store import Home, locked, read_only, work_copy
+from pipelines.readers import read_only
+from pipelines.store import Home, locked, work_copy
 from sources.errors import StoreError, StoreLocked
 from tests.pipelines.killed_load import (
     AFTER_COPY,
