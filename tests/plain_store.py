@@ -78,6 +78,11 @@ class PlainStore:
         )
         self.apply(list(batches))
 
+    def both_ways(self, *said: Response) -> tuple[Rows, Rows]:
+        """Return all tables after one load: as the fold makes them, and appended."""
+        folded = self.after([*said]).tables(only=TABLES)
+        return folded, self.after([*said], appends=True).tables(only=TABLES)
+
     def apply(self, batches: Iterable[Batch]) -> None:
         """Add rows by each table's mode: replace the execution, upsert, or append."""
         for batch in batches:

@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from sources.discuro import normalize
 from sources.discuro.columns import read
-from sources.records import TABLES, Response
-from tests.plain_store import PlainStore, Rows
+from tests.plain_store import PlainStore
 from tests.responses import recorded, recordings, response
 
 TEXT = st.sampled_from(["", "yes", "Preis: 5 \u20ac", '":', "\u0000", "{}", "a/b~c"])
@@ -123,12 +122,6 @@ def store() -> Iterator[PlainStore]:
         yield opened
 
 
-def both(store: PlainStore, *said: Response) -> tuple[Rows, Rows]:
-    """Return all tables: as the fold makes them, and with columns."""
-    folded = store.after([*said]).tables(only=TABLES)
-    return folded, store.after([*said], appends=True).tables(only=TABLES)
-
-
 @settings(max_examples=400, deadline=None)
 @given(given=st.lists(answers(), min_size=1, max_size=3))
 def test_columns_give_the_rows_that_normalize_gives(
@@ -140,7 +133,7 @@ def test_columns_give_the_rows_that_normalize_gives(
         for place, (params, body) in enumerate(given)
     ]
 
-    folded, appended = both(store, *said)
+    folded, appended = store.both_ways(*said)
 
     # Of what one load sees twice, the fold keeps the last alone, as a ledger would not.
     rejects, more = folded.pop("load_rejects"), appended.pop("load_rejects")
@@ -151,7 +144,7 @@ def test_columns_give_the_rows_that_normalize_gives(
 @pytest.mark.parametrize("name", recordings("discuro"))
 def test_columns_agree_on_every_recording(store: PlainStore, name: str) -> None:
     """Law: whatever was documented or observed, by both ways it is the same."""
-    folded, appended = both(store, recorded("discuro", name))
+    folded, appended = store.both_ways(recorded("discuro", name))
 
     assert appended == folded
 

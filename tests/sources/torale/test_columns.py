@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from sources.records import TABLES, Response
+from sources.records import Response
 from sources.torale import normalize
 from sources.torale.regular import read, sight_of
-from tests.plain_store import PlainStore, Rows
+from tests.plain_store import PlainStore
 from tests.responses import recorded, recordings, response
 
 RECORDINGS = [
@@ -149,12 +149,6 @@ def store() -> Iterator[PlainStore]:
         yield opened
 
 
-def both(store: PlainStore, *said: Response) -> tuple[Rows, Rows]:
-    """Return all tables: as the fold makes them, and with columns."""
-    folded = store.after([*said]).tables(only=TABLES)
-    return folded, store.after([*said], appends=True).tables(only=TABLES)
-
-
 def sees_the_same(said: Response) -> bool:
     """Tell whether a look sees what ``observe`` sees, or leaves it to that."""
     plain = replace(normalize.observe(said), decoded=None)
@@ -174,7 +168,7 @@ def test_columns_give_the_rows_that_normalize_gives(
     ]
 
     assert all(sees_the_same(one) for one in said)
-    folded, appended = both(store, *said)
+    folded, appended = store.both_ways(*said)
 
     # Of what one load sees twice, the fold keeps the last alone, as a ledger would not.
     rejects, more = folded.pop("load_rejects"), appended.pop("load_rejects")
@@ -188,7 +182,7 @@ def test_columns_agree_on_every_recording(store: PlainStore, name: str) -> None:
     said = recorded("torale", name)
 
     assert sees_the_same(said)
-    folded, appended = both(store, said)
+    folded, appended = store.both_ways(said)
     assert appended == folded
 
 

@@ -9,10 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sources.records import TABLES, Response
 from sources.unstract import normalize
 from sources.unstract.columns import read
-from tests.plain_store import PlainStore, Rows
+from tests.plain_store import PlainStore
 from tests.responses import recorded, recordings, response
 
 OWN, OTHER = (
@@ -237,12 +236,6 @@ def store() -> Iterator[PlainStore]:
         yield opened
 
 
-def both(store: PlainStore, *said: Response) -> tuple[Rows, Rows]:
-    """Return all tables: as the fold makes them, and with columns."""
-    folded = store.after([*said]).tables(only=TABLES)
-    return folded, store.after([*said], appends=True).tables(only=TABLES)
-
-
 @settings(max_examples=300, deadline=None)
 @given(answer=answers())
 def test_columns_give_the_rows_that_normalize_gives(
@@ -261,7 +254,7 @@ def test_columns_give_the_rows_that_normalize_gives(
         response("unstract", body, endpoint="execution", params=known, second=1),
     ]
 
-    folded, appended = both(store, *said)
+    folded, appended = store.both_ways(*said)
 
     assert appended == folded
 
@@ -269,7 +262,7 @@ def test_columns_give_the_rows_that_normalize_gives(
 @pytest.mark.parametrize("name", recordings("unstract"))
 def test_columns_agree_on_every_recording(store: PlainStore, name: str) -> None:
     """Law: whatever was documented or observed, by both ways it is the same."""
-    folded, appended = both(store, recorded("unstract", name))
+    folded, appended = store.both_ways(recorded("unstract", name))
 
     assert appended == folded
 
