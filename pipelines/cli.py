@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from pipelines.cli_backup import backup, restore
+from pipelines.cli_backup import backup, prune, restore
 from pipelines.cli_report import report, report_after_load
 from pipelines.cli_store import check, query, reprice, tables
 from pipelines.cli_submit import submit
@@ -83,8 +83,8 @@ def cli() -> None:
 
 
 _COMMANDS = (
-    *(backup, check, query, report, reprice, restore, submit),
-    *(tables, track, untrack),
+    *(backup, check, prune, query, report, reprice, restore),
+    *(submit, tables, track, untrack),
 )
 for command in _COMMANDS:
     cli.add_command(command)

@@ -1,4 +1,4 @@
-"""The commands for safety copies: backup, restore."""
+"""The commands for safety copies and retention: backup, restore, prune."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pipelines.options import (
+    Duration,
     home_option,
     json_option,
     print_json,
@@ -17,7 +18,7 @@ from pipelines.options import (
 if TYPE_CHECKING:
     from pipelines.backup import Manifest
 
-__all__ = ["backup", "restore"]
+__all__ = ["backup", "prune", "restore"]
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
@@ -70,6 +71,73 @@ def restore(
         return
     say(f"{_told(manifest)} are in {chosen.path.absolute()}.")
     say('"execledger load" goes on from there, "execledger status" says what is due.')
+
+
+@click.command()
+@click.option(
+    "--raw-older-than",
+    type=Duration(),
+    required=True,
+    metavar="DURATION",
+    help="Bodies of responses that were received longer ago, such as 90d, go.",
+)
+@click.option(
+    "--redact",
+    default="",
+    metavar="TABLES",
+    help="Texts of these tables as old go, too: outputs,citations for two.",
+)
+@click.option("--dry-run", is_flag=True, help="Say what would go; change nothing.")
+@home_option
+@wait_option
+@json_option
+def prune(
+    raw_older_than: float,
+    redact: str,
+    home: str | None,
+    *,
+    dry_run: bool,
+    wait: bool,
+    as_json: bool,
+) -> None:
+    """Remove old raw bodies from the store, and old texts of tables if asked.
+
+    Hashes, counts, usage and costs stay; "replay" keeps the rows that it can no longer
+    rebuild. The file is written anew and holds no trace of what went. Reports, backups
+    and what a restore put aside are yours to delete. Exit code 3: another run holds
+    the lock.
+    """
+    from pipelines.config import find_home
+    from pipelines.prune import REDACTED
+    from pipelines.prune import prune as run_prune
+
+    tables = [name for name in redact.replace(" ", "").split(",") if name]
+    if unknown := sorted(set(tables) - REDACTED.keys()):
+        raise click.UsageError(
+            f"--redact: {', '.join(unknown)} has no texts to redact; these have: "
+            f"{', '.join(REDACTED)}."
+        )
+    pruned = run_prune(
+        find_home(home),
+        older_than_s=raw_older_than,
+        redact=tables,
+        is_dry_run=dry_run,
+        wait_s=wait_s(wait=wait),
+    )
+    if as_json:
+        print_json(pruned)
+        return
+    texts = "".join(
+        f", texts of {count:,} {name}" for name, count in pruned.redacted.items()
+    )
+    size, at = pruned.body_bytes / 1e6, pruned.older_than
+    say(
+        f"{pruned.bodies:,} bodies ({size:,.1f} MB){texts}, received before "
+        f"{at:%Y-%m-%d %H:%M:%S} UTC, {'would go' if dry_run else 'are gone'}."
+    )
+    old, new = pruned.store_bytes
+    if new != old:
+        say(f"The store has {new / 1e6:,.1f} MB instead of {old / 1e6:,.1f} MB.")
 
 
 def _told(manifest: "Manifest") -> str:

@@ -200,6 +200,28 @@ class WorkCopy:
         limit = max(_LITTLE, _TIMES * heaviest)
         self.con.execute(f"set memory_limit = '{limit // 1_000_000} MB'")
 
+    def rewrite(self) -> None:
+        """Write the copy anew: nothing is left of what was removed from it.
+
+        Ends every cursor of ``con``, which is another afterwards. Raises
+        ``StoreError``, with the store as it was.
+        """
+        import duckdb
+
+        fresh = self._file.with_name("rewritten.duckdb")
+        path, name = str(fresh).replace("'", "''"), self._file.stem
+        try:
+            self.con.execute(f"attach '{path}' as rewritten")
+            self.con.execute(f'copy from database "{name}" to rewritten')
+            self.con.execute("detach rewritten")
+            self.con.close()
+        except duckdb.Error as error:
+            raise _unfinished(self._file, error) from error
+        self._flushed.result()
+        self._file.unlink()
+        self._file = fresh
+        self.con = _connect(fresh)
+
     def publish(self) -> None:
         """Put the copy in the store's place, in one rename, and close ``con``.
 
@@ -213,10 +235,7 @@ class WorkCopy:
             self.con.execute("checkpoint")
             self.con.close()
         except duckdb.Error as error:
-            raise StoreError(
-                f"{self._file} could not be finished: {error}. The store is as it was; "
-                "the next run loads the same again."
-            ) from error
+            raise _unfinished(self._file, error) from error
         self._take_place()
 
     def _take_place(self) -> None:
@@ -242,6 +261,13 @@ class WorkCopy:
             # took it in counted the file one up), and the next copy sets it aside.
             for log in logs(published):
                 log.unlink(missing_ok=True)
+
+
+def _unfinished(file: Path, error: Exception) -> StoreError:
+    return StoreError(
+        f"{file} could not be finished: {error}. The store is as it was; the next run "
+        "does the same again."
+    )
 
 
 def in_little_memory(load: Callable[..., T]) -> T:

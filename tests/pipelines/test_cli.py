@@ -66,8 +66,8 @@ def test_help_lists_every_command() -> None:
 
     assert ran.code == 0
     assert " ".join(COMMANDS) == (
-        "check demo doctor init load query replay report reprice status submit tables "
-        "track untrack"
+        "backup check demo doctor init load prune query replay report reprice restore "
+        "status submit tables track untrack"
     )
     assert all(f"\n  {name} " in ran.out for name in COMMANDS)
     assert "execledger demo" in ran.out
