@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
@@ -80,9 +81,11 @@ def rows_of(home: Home, sql: str) -> Result:
 def written(home: Home, sql: str, form: Literal["csv", "json", "parquet"]) -> bytes:
     """Return the rows of a query as a file.
 
-    CSV has a header, and nothing for NULL. JSON is an array of objects, with numbers
-    however large as numbers and NaN as null. Bytes are hexadecimal in both. A column's
-    name that comes twice gets a number. Raises ``ConfigurationError``.
+    CSV has a header, and nothing for NULL; a text that a spreadsheet would take for a
+    formula has an apostrophe before it, as spreadsheets have it. JSON is an array of
+    objects, with numbers however large as numbers and NaN as null. Bytes are
+    hexadecimal in both. A column's name that comes twice gets a number. Raises
+    ``ConfigurationError``.
     """
     if form == "parquet":
         return _parquet(home, sql)
@@ -123,15 +126,25 @@ def _json(result: Result) -> bytes:
     return _ENCODER.encode(rows) + b"\n"
 
 
+_FORMULA = re.compile(r"[=+\-@\t\r](?!\d+(\.\d+)?\Z)")
+"""How a formula begins; a plain number is none."""
+
 _ENCODER = msgspec.json.Encoder(enc_hook=str, decimal_format="number")
 
 
 def _csv(result: Result) -> bytes:
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(result.names)
-    writer.writerows([as_text(value) for value in row] for row in result.rows)
+    writer.writerow(map(_cell, result.names))
+    writer.writerows(map(_cell, row) for row in result.rows)
     return file.getvalue().encode()
+
+
+def _cell(value: object) -> str:
+    """Return a value as a cell that runs nothing, whatever a provider said."""
+    text = as_text(value)
+    is_formula = isinstance(value, str) and _FORMULA.match(text)
+    return f"'{text}" if is_formula else text
 
 
 def _plain(value: object) -> object:

@@ -141,6 +141,32 @@ def test_a_table_in_a_pipe_is_not_cut(small: Home) -> None:
     assert long in query(small, f"select '{long}' as long").out
 
 
+@pytest.mark.parametrize(
+    ("text", "cell"),
+    [
+        ("=HYPERLINK(1)", "'=HYPERLINK(1)"),
+        ("+1+cmd|' /C calc'!A0", "'+1+cmd|' /C calc'!A0"),
+        ("-2+3", "'-2+3"),
+        ("@SUM(A1)", "'@SUM(A1)"),
+        ("\t=1", "'\t=1"),
+        ("-5", "-5"),
+        ("+49.5", "+49.5"),
+        ("a=b", "a=b"),
+        ("", ""),
+    ],
+)
+def test_a_csv_cell_runs_nothing_in_a_spreadsheet(
+    small: Home, text: str, cell: str
+) -> None:
+    """Law: a text of a provider or a web page is no formula where a CSV is opened."""
+    quoted = text.replace("'", "''")
+
+    ran = query(small, f"select '{quoted}' as said, -5 as number", "csv")
+
+    (row,) = csv.DictReader(io.StringIO(ran.out, newline=""))
+    assert row == {"said": cell, "number": "-5"}
+
+
 @pytest.mark.parametrize("form", ["csv", "json", "parquet"])
 def test_a_name_that_comes_twice_drops_no_column(small: Home, form: str) -> None:
     """Law: what was selected comes out, also under a name that is taken."""
