@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import duckdb
 
 __all__ = [
+    "LAYOUT",
     "LOGS",
     "OFFLINE",
     "Home",
@@ -35,6 +36,7 @@ __all__ = [
     "copy_store",
     "in_little_memory",
     "in_words",
+    "layout",
     "locked",
     "logs",
     "sync",
@@ -45,6 +47,9 @@ __all__ = [
 _log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+LAYOUT = 1
+"""Version of a store's layout: one more where older programs must not write to it."""
 
 LOGS = (".wal", ".wal.checkpoint", ".wal.recovery")
 """What DuckDB keeps beside a file that somebody writes to."""
@@ -190,6 +195,12 @@ class WorkCopy:
         self._flushed = flushed
         self.dlt_dir = home.work / "dlt"
         self.con, self._version = _open_copy(home.published, self._file, version)
+        if (found := layout(self.con)) > LAYOUT:
+            self.con.close()
+            raise StoreError(
+                f"{home.published} was written by a newer execledger (layout {found}; "
+                f"this one knows {LAYOUT}). Install that one or a later."
+            )
 
     def use_little_memory(self, heaviest: int) -> None:
         """Let DuckDB take no more memory than it needs; see ``in_little_memory``.
@@ -268,6 +279,16 @@ def _unfinished(file: Path, error: Exception) -> StoreError:
         f"{file} could not be finished: {error}. The store is as it was; the next run "
         "does the same again."
     )
+
+
+def layout(con: "duckdb.DuckDBPyConnection") -> int:
+    """Return the version of a store's layout; 0 where it says none."""
+    import duckdb
+
+    try:
+        return int(con.execute("select execledger.layout()").fetchall()[0][0])
+    except duckdb.CatalogException:
+        return 0
 
 
 def in_little_memory(load: Callable[..., T]) -> T:

@@ -7,6 +7,7 @@ import duckdb
 import pyarrow as pa
 
 from pipelines.sql_files import literal
+from pipelines.store import LAYOUT, layout
 from sources.bulk import Append
 from sources.records import TABLES, Json, Mode, Record
 from sources.tables import columns, comment, schema
@@ -39,6 +40,8 @@ def create_tables(con: duckdb.DuckDBPyConnection) -> None:
         for column in kinds.keys() - there[name]:
             kind = kinds[column]
             con.execute(f"alter table execledger.{name} add column {column} {kind}")
+    if layout(con) < LAYOUT:
+        con.execute(f"create or replace macro execledger.layout() as {LAYOUT}")
 
 
 def _kinds(con: duckdb.DuckDBPyConnection, record: type[Record]) -> dict[str, str]:
