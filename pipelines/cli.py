@@ -2,12 +2,14 @@
 
 Messages for people go to stderr, results to stdout. Exit codes: 2 usage or
 configuration, 3 another run holds the lock, 4 a result was lost or expires before the
-next load, 1 loaded but a provider failed, 0 all well; 130 interrupted. What is slow
-to import is imported inside the commands that need it.
+next load, 1 loaded but a provider failed, 0 all well; 130 interrupted, 143 by SIGTERM.
+What is slow to import is imported inside the commands that need it.
 """
 
 import os
+import signal
 import sys
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, NoReturn
@@ -33,6 +35,7 @@ from pipelines.options import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import FrameType
 
     from pipelines.runs import Report
     from pipelines.store import Home
@@ -45,6 +48,8 @@ def main() -> None:
     from sources.errors import ConfigurationError, ExecledgerError, StoreLocked
 
     tune()
+    with suppress(ValueError):  # only the main thread hears signals
+        signal.signal(signal.SIGTERM, _terminated)
     try:
         sys.exit(cli(standalone_mode=False) or 0)
     except click.ClickException as error:
@@ -65,9 +70,19 @@ def main() -> None:
         sys.exit(3 if isinstance(error, StoreLocked) else 1)
 
 
+_heard: list[int] = []
+"""The signals by which somebody ended the command, other than Ctrl-C."""
+
+
+def _terminated(number: int, _frame: "FrameType | None") -> None:
+    """End as by Ctrl-C: what comes in just now is kept, and nothing left half done."""
+    _heard.append(number)
+    signal.raise_signal(signal.SIGINT)
+
+
 def _interrupted() -> NoReturn:
     say("Interrupted. What was received is in the journal; the store is as it was.")
-    sys.exit(130)
+    sys.exit(128 + (_heard or [signal.SIGINT])[0])
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})

@@ -149,6 +149,7 @@ def test_a_kill_anywhere_changes_nothing_that_the_next_load_does_not_mend(
     assert not home.work.exists()
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize(
     "point",
     [
@@ -160,16 +161,19 @@ def test_a_kill_anywhere_changes_nothing_that_the_next_load_does_not_mend(
         pytest.param("before publishing", marks=pytest.mark.slow),
     ],
 )
-def test_ctrl_c_is_one_line_and_loses_nothing(
-    home: Home, before: Path, url: str, point: str
+def test_ctrl_c_or_sigterm_is_one_line_and_loses_nothing(
+    home: Home, before: Path, url: str, point: str, number: signal.Signals
 ) -> None:
-    """Law: an interrupted load ends with 130 and one line; the journal keeps all."""
+    """Law: an interrupted load ends with 130, or 143, and one line.
+
+    The journal keeps all that was received.
+    """
     shutil.copytree(before, home.path)
     old = home.published.read_bytes()
 
-    ended = cut_off(home, url, point, signal.SIGINT)
+    ended = cut_off(home, url, point, number)
 
-    assert ended.returncode == 130, ended.stderr
+    assert ended.returncode == 128 + number, ended.stderr
     assert ended.stdout == ""
     assert ended.stderr.strip() == (
         "execledger: Interrupted. What was received is in the journal; "
