@@ -87,6 +87,8 @@ async def run_notebook(
             raise _failed(name, notebook, reason) from None
         finally:
             # what nbclient forgets where it is cancelled before the kernel answers
+            if client.kc is not None:
+                client.kc.stop_channels()
             if kernel.has_kernel:
                 await ensure_async(kernel.shutdown_kernel(now=True))
             atexit.unregister(client._cleanup_kernel)  # noqa: SLF001 - as it does itself
