@@ -12,8 +12,8 @@ import os
 import shutil
 import tarfile
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Sequence
+from contextlib import closing
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -33,8 +33,7 @@ _MANIFEST = "manifest.json"
 _MOST_BYTES = 1 << 20
 """A manifest is a few hundred bytes; of a file that is none, no more is read."""
 
-_STORE = "published.duckdb"
-_JOURNAL = "journal.sqlite"
+_STORE, _JOURNAL = Home(Path()).published.name, Home(Path()).journal.name
 _NAMES = frozenset({_STORE, *(_STORE + log for log in LOGS), _JOURNAL})
 """What a backup may hold: no other name is written to the disk."""
 
@@ -75,7 +74,12 @@ def backup(home: Home, file: Path) -> Manifest:
     if not file.parent.is_dir():
         raise StoreError(f"{file.parent} is no folder. Make it, or choose another.")
     taken_at = datetime.now(UTC)
-    with in_words(file), _folder_beside(file) as folder:
+    prefix = f".{file.name}-"
+    with (
+        in_words(file),
+        tempfile.TemporaryDirectory(dir=file.parent, prefix=prefix) as name,
+    ):
+        folder = Path(name)
         if home.journal.exists():
             with closing(JournalFile(home.journal)) as journal:
                 journal.copy_to(folder / _JOURNAL)
@@ -98,13 +102,6 @@ def backup(home: Home, file: Path) -> Manifest:
             raise StoreError(f"{file} is there already. Choose another name.") from None
         sync(file.parent)
     return manifest
-
-
-@contextmanager
-def _folder_beside(file: Path) -> Iterator[Path]:
-    """Make a folder on the disk of a file that is to be, and remove it afterwards."""
-    with tempfile.TemporaryDirectory(dir=file.parent, prefix=f".{file.name}-") as name:
-        yield Path(name)
 
 
 def _part(path: Path) -> Part:

@@ -16,13 +16,12 @@ from pipelines.limits import Bounds, Budget
 from pipelines.load import select_from
 from pipelines.outlook import expiring, interval_of
 from pipelines.query import Result, as_text
-from pipelines.runs import insert_run
+from pipelines.runs import insert_run, run_of
 from pipelines.sql_files import SQL, SqlFile, sql_files
 from pipelines.store import Home, locked, work_copy
-from sources.errors import StoreError
 from sources.journal import Journal, uuid7
 from sources.json_text import encode
-from sources.records import CheckResult, Run
+from sources.records import CheckResult
 from sources.tables import to_arrow
 
 __all__ = ["Check", "Checked", "check", "checks", "run_budgets", "run_checks", "told"]
@@ -79,8 +78,7 @@ def check(
 
     Raises ``StoreError`` where there is no store, or it could not be written.
     """
-    if not home.published.exists():
-        raise StoreError(f'{home.published} is not there: run "execledger load" first.')
+    home.require_store()
     started = datetime.now(UTC)
     with locked(home, wait_s=wait_s), work_copy(home) as work:
         found = [*run_checks(work.con, bounds), *run_budgets(work.con, budgets)]
@@ -192,13 +190,8 @@ def _write(con: duckdb.DuckDBPyConnection, checked: Checked, started: datetime) 
         outcome: sum(one.outcome == outcome for one in checked.checks)
         for outcome in ("passed", "failed", "error")
     }
-    run = Run(
-        run_id=checked.run_id,
-        command="check",
-        started_at=started,
-        ended_at=datetime.now(UTC),
-        outcome=checked.outcome,
-        counts=encode(by_outcome),
+    run = run_of(
+        "check", started, by_outcome, run_id=checked.run_id, outcome=checked.outcome
     )
     insert_run(con, run)
 

@@ -97,11 +97,9 @@ def cli() -> None:
     quiet_dlt()
 
 
-_COMMANDS = (
-    *(backup, check, prune, query, report, reprice, restore),
-    *(submit, tables, track, untrack),
-)
-for command in _COMMANDS:
+for command in (backup, check, prune, query, report, reprice, restore, submit):
+    cli.add_command(command)
+for command in (tables, track, untrack):
     cli.add_command(command)
 
 

@@ -36,7 +36,7 @@ from sources.errors import ExecledgerError, LoadCheckFailed
 from sources.journal import Journal
 from sources.leftovers import note_cut_listings
 from sources.provider import Collected, Window
-from sources.seen import Seen, Select
+from sources.seen import ANY, Seen, Select
 from sources.submitting import recover
 
 __all__ = [
@@ -254,7 +254,7 @@ def select_from(con: duckdb.DuckDBPyConnection) -> Select:
 
 
 def _qualified(sql: str) -> str:
-    if sql.endswith(" = any(?)"):
+    if sql.endswith(ANY):
         # DuckDB would read every column of every row, to keep the few that are asked
         # for: it is told to find those rows first, by their numbers.
         head, _, condition = sql.partition(" where ")

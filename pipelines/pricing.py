@@ -11,12 +11,9 @@ import msgspec
 
 from pipelines.prices import LISTED, UNKNOWN, OwnPrice, Used, prices_of
 from pipelines.rules import own_rows
-from pipelines.runs import insert_run
+from pipelines.runs import insert_run, run_of
 from pipelines.store import Home, locked, work_copy
-from sources.errors import StoreError
-from sources.journal import uuid7
-from sources.json_text import encode
-from sources.records import ModelPrice, Run
+from sources.records import ModelPrice
 from sources.tables import to_arrow
 
 __all__ = ["FILE", "Repriced", "price_new_models", "reprice"]
@@ -46,8 +43,7 @@ def reprice(home: Home, *, wait_s: float = 0) -> Repriced:
 
     Raises ``StoreError`` and ``ConfigurationError``; the store is then as it was.
     """
-    if not home.published.exists():
-        raise StoreError(f'{home.published} is not there: run "execledger load" first.')
+    home.require_store()
     started = datetime.now(UTC)
     own = own_rows(home, FILE, OwnPrice)
     with locked(home, wait_s=wait_s), work_copy(home) as work:
@@ -64,20 +60,10 @@ def reprice(home: Home, *, wait_s: float = 0) -> Repriced:
             unknown=[_name(price) for price in prices if not _is_known(price)],
             changed=len(before ^ _rows(work.con)),
         )
-        insert_run(work.con, _run(result, started))
+        counts = {"models": result.models, "prices": result.prices}
+        insert_run(work.con, run_of("reprice", started, counts))
         work.publish()
     return result
-
-
-def _run(result: Repriced, started: datetime) -> Run:
-    return Run(
-        run_id=uuid7(started),
-        command="reprice",
-        started_at=started,
-        ended_at=datetime.now(UTC),
-        outcome="ok",
-        counts=encode({"models": result.models, "prices": result.prices}),
-    )
 
 
 def price_new_models(con: duckdb.DuckDBPyConnection, home: Home) -> None:

@@ -7,12 +7,8 @@ import duckdb
 import msgspec
 
 from pipelines.load import finish
-from pipelines.runs import insert_run
-from pipelines.store import Home, locked, work_copy
-from sources.errors import StoreError
-from sources.journal import uuid7
-from sources.json_text import encode
-from sources.records import Run
+from pipelines.runs import insert_run, run_of
+from pipelines.store import Home, locked, not_ours, work_copy
 
 __all__ = ["REDACTED", "Pruned", "prune"]
 
@@ -63,8 +59,7 @@ def prune(
     a response as old. Hashes, counts, usage and costs stay. The store is written anew,
     so that nothing of what went is left in the file. Raises ``StoreError``.
     """
-    if not home.published.exists():
-        raise StoreError(f'{home.published} is not there: run "execledger load" first.')
+    home.require_store()
     started = datetime.now(UTC)
     before = started - timedelta(seconds=older_than_s)
     size = home.published.stat().st_size
@@ -76,10 +71,7 @@ def prune(
                 [before],
             ).fetchall()
         except duckdb.CatalogException as error:
-            raise StoreError(
-                f"{home.published} is no store of execledger: {error}. Say another "
-                "--home."
-            ) from error
+            raise not_ours(home, error) from error
         found = {name: _count(work.con, name, before) for name in redact}
         pruned = Pruned(
             home=str(home.path),
@@ -98,7 +90,8 @@ def prune(
             "where body is not null and received_at < ?",
             [before],
         )
-        insert_run(work.con, _run(started, pruned))
+        counts = {"bodies": bodies, "bytes": pruned.body_bytes, **found}
+        insert_run(work.con, run_of("prune", started, counts))
         work.rewrite()
         finish(work, None)
     now = home.published.stat().st_size
@@ -123,15 +116,3 @@ def _says(name: str) -> str:
     """Return the condition for rows of a table that have a text."""
     columns = ", ".join(f"cast({column} as text)" for column in REDACTED[name])
     return f"coalesce({columns}, null) is not null"
-
-
-def _run(started: datetime, pruned: Pruned) -> Run:
-    counts = {"bodies": pruned.bodies, "bytes": pruned.body_bytes, **pruned.redacted}
-    return Run(
-        run_id=uuid7(started),
-        command="prune",
-        started_at=started,
-        ended_at=datetime.now(UTC),
-        outcome="ok",
-        counts=encode(counts),
-    )

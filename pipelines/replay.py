@@ -9,14 +9,18 @@ import msgspec
 
 from pipelines.draining import Inflow, drain
 from pipelines.load import finish, give_meaning, select_from
-from pipelines.runs import insert_run
-from pipelines.store import Home, WorkCopy, in_little_memory, locked, work_copy
+from pipelines.runs import insert_run, run_of
+from pipelines.store import (
+    Home,
+    WorkCopy,
+    in_little_memory,
+    locked,
+    not_ours,
+    work_copy,
+)
 from sources import part, providers
-from sources.errors import StoreError
-from sources.journal import uuid7
-from sources.json_text import encode
 from sources.observations import Normalizer, Sight
-from sources.records import TABLES, Mode, Response, Run
+from sources.records import TABLES, Mode, Response
 from sources.seen import Seen
 from sources.tables import columns
 
@@ -57,8 +61,7 @@ def replay(home: Home, *, wait_s: float = 0) -> Replayed:
     What was read from a response that has no body any more (it was pruned), or of a
     provider that is not installed, keeps its rows. Raises ``StoreError``.
     """
-    if not home.published.exists():
-        raise StoreError(f'{home.published} is not there: run "execledger load" first.')
+    home.require_store()
     return in_little_memory(partial(_replay, home, wait_s))
 
 
@@ -68,14 +71,12 @@ def _replay(home: Home, wait_s: float, *, is_frugal: bool) -> Replayed:
         if is_frugal:
             work.use_little_memory(_heaviest(work.con))
         replayed = _rebuild(home, work)
-        run = Run(
-            run_id=uuid7(started),
-            command="replay",
-            started_at=started,
-            ended_at=datetime.now(UTC),
+        run = run_of(
+            "replay",
+            started,
+            {"executions": replayed.executions, "kept": replayed.kept},
             outcome="partial" if replayed.problems else "ok",
-            counts=encode({"executions": replayed.executions, "kept": replayed.kept}),
-            error="\n".join(replayed.problems) or None,
+            problems=replayed.problems,
         )
         insert_run(work.con, run)
         finish(work, "")
@@ -86,9 +87,7 @@ def _rebuild(home: Home, work: WorkCopy) -> Replayed:
     try:
         kept = _clear(work.con)
     except duckdb.CatalogException as error:
-        raise StoreError(
-            f"{home.published} is no store of execledger: {error}. Say another --home."
-        ) from error
+        raise not_ours(home, error) from error
     count = _count(work.con, "executions")
     drain(work, [_inflow(work, *of, kept) for of in _accounts(work.con)])
     _remember(work.con)

@@ -1,7 +1,7 @@
 """What a load came to, and the ledger of runs."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -22,6 +22,7 @@ __all__ = [
     "Report",
     "insert_run",
     "load_run",
+    "run_of",
     "safe_interval_s",
     "summed",
     "unfinished",
@@ -101,6 +102,27 @@ def load_run(report: Report, due: Due) -> Run:
         outcome=report.outcome,
         counts=encode(counts),
         error="\n".join(errors) or None,
+    )
+
+
+def run_of(
+    command: str,
+    started: datetime,
+    counts: Mapping[str, object],
+    *,
+    run_id: str | None = None,
+    outcome: str = "ok",
+    problems: Sequence[str] = (),
+) -> Run:
+    """Return the row of a run of a command that ends now."""
+    return Run(
+        run_id=run_id or uuid7(started),
+        command=command,
+        started_at=started,
+        ended_at=datetime.now(UTC),
+        outcome=outcome,
+        counts=encode(counts),
+        error="\n".join(problems) or None,
     )
 
 

@@ -39,6 +39,7 @@ __all__ = [
     "layout",
     "locked",
     "logs",
+    "not_ours",
     "sync",
     "unreadable",
     "work_copy",
@@ -119,6 +120,13 @@ class Home:
     def rules(self) -> Path:
         """The folder of the user's own rules and prices; need not be there."""
         return self.own_rules or self.path / "rules"
+
+    def require_store(self) -> None:
+        """Raise ``StoreError`` where there is no store yet."""
+        if not self.published.exists():
+            raise StoreError(
+                f'{self.published} is not there: run "execledger load" first.'
+            )
 
     @property
     def restoring(self) -> Path:
@@ -421,6 +429,13 @@ def unreadable(store: Path, error: Exception) -> StoreError:
         "writing, close that program. If the file is damaged, put a backup in its "
         'place with "execledger restore"; or move it away, and the next load begins a '
         "new store."
+    )
+
+
+def not_ours(home: Home, error: Exception) -> StoreError:
+    """Return in words that what is in a store's place lacks its tables."""
+    return StoreError(
+        f"{home.published} is no store of execledger: {error}. Say another --home."
     )
 
 

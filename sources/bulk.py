@@ -73,7 +73,12 @@ def append_new(
         try:
             tables = list(_by_columns(new, normalizer, columnar))
         except IrregularError:
-            new = [_plain(look, normalizer) for look in new]
+            new = [
+                _plain(look, normalizer, {flow.key for flow in look.workflows})
+                if look.page
+                else look
+                for look in new
+            ]
             tables = []
         new = [look for look in new if _may_be_new(look)]
         for record, table in chain(tables, _by_rows(new, normalizer)):
@@ -131,13 +136,9 @@ def _look(
     return _Look(response, sight=normalizer.observe(response))
 
 
-def _plain(look: _Look, normalizer: Normalizer, told: set[str] | None = None) -> _Look:
-    """Return a look by the fold's way, without the workflows of the keys ``told``.
-
-    Those of a page were told before, unless somebody says which were.
-    """
+def _plain(look: _Look, normalizer: Normalizer, told: set[str]) -> _Look:
+    """Return a look by the fold's way, without the workflows of the keys ``told``."""
     if look.page is not None:
-        told = {one.key for one in look.workflows} if told is None else told
         look = _look(look.response, normalizer)
     if not told:
         return look

@@ -15,9 +15,10 @@ import pyarrow.compute as pc
 
 from sources.json_text import encode
 from sources.observations import Page
-from sources.records import Record, Response, Snapshot
+from sources.records import ExecutionTag, Record, Response, Snapshot, StatusChange
 from sources.tables import schema
 from sources.values import host, registrable_domain
+from sources.watched import Tag
 
 __all__ = [
     "MOMENT",
@@ -26,6 +27,7 @@ __all__ = [
     "IrregularError",
     "Owners",
     "domains",
+    "elements",
     "joined",
     "milliseconds",
     "seconds",
@@ -113,6 +115,26 @@ class Owners(msgspec.Struct):
             **columns,
         )
 
+    def changes(self, statuses: Column, words: Column) -> pa.Table:
+        """Return the status of each execution as the first that was seen of it."""
+        return self.whole(
+            StatusChange,
+            status=statuses,
+            provider_status=words,
+            http_status=self.codes,
+        )
+
+    def tags(self, told: Sequence[Sequence[Tag]]) -> pa.Table:
+        """Return the tags that are known of each execution beside its response."""
+        of, positions = spread([len(tags) for tags in told])
+        return self.rows(
+            ExecutionTag,
+            of,
+            elements("/params/tags", positions),
+            tag=[tag for tags in told for tag, _ in tags],
+            tag_value=[value for tags in told for _, value in tags],
+        )
+
     def below(self, of: Column, paths: Column) -> Self:
         """Return parts of executions; ``of`` has the place of each part's."""
         return msgspec.structs.replace(
@@ -182,6 +204,11 @@ def text_or_json(values: Sequence[object], name: str) -> dict[str, Column]:
 def unzipped(rows: Sequence[tuple[Any, ...]], count: int) -> Sequence[Sequence[Any]]:
     """Return rows of so many fields as columns."""
     return list(zip(*rows, strict=True)) or [()] * count
+
+
+def elements(path: str, positions: Column) -> Column:
+    """Return the JSON Pointer of each element of a list at ``path``."""
+    return joined(f"{path}/", pc.cast(positions, pa.string()))
 
 
 def joined(*parts: Column) -> Column:

@@ -15,12 +15,14 @@ from sources.json_text import canonical_sha256, decode
 from sources.observations import Known, KnownWorkflow
 from sources.records import scope_of
 
-__all__ = ["Horizon", "Seen", "Select", "in_pipeline"]
+__all__ = ["ANY", "Horizon", "Seen", "Select", "in_pipeline"]
 
 Select = Callable[[str, Sequence[object]], Sequence[Sequence[Any]]]
 """Runs ``select … from {table} where …`` and returns the rows."""
 
-_ANY = " = any(?)"
+ANY = " = any(?)"
+"""The end of a SELECT that asks for many keys."""
+
 _CHUNK = 900
 """Values in one statement; engines allow a thousand at the least."""
 
@@ -136,7 +138,7 @@ class Seen:
         wanted = sorted(set(keys))
         if not wanted:
             return []
-        return self._select(f"{sql} and {column}{_ANY}", (*self._of, *more, wanted))
+        return self._select(f"{sql} and {column}{ANY}", (*self._of, *more, wanted))
 
 
 def _hash(definition: object) -> str | None:
@@ -184,7 +186,7 @@ def _of_many(
     for start in range(0, len(keys), _CHUNK):
         chunk = keys[start : start + _CHUNK]
         condition = f" in ({', '.join('?' * len(chunk))})"
-        yield from run(sql.removesuffix(_ANY) + condition, (*values, *chunk))
+        yield from run(sql.removesuffix(ANY) + condition, (*values, *chunk))
 
 
 class _Tables(dict[str, str]):

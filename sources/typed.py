@@ -11,6 +11,8 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from sources.json_text import colons
+
 __all__ = [
     "CANONICAL",
     "UNSAID",
@@ -19,6 +21,7 @@ __all__ = [
     "Flag",
     "Text",
     "Typed",
+    "canonical",
     "each",
     "null",
 ]
@@ -33,6 +36,17 @@ UNSAID = frozenset({UNSET, None})
 
 CANONICAL = msgspec.json.Encoder(order="sorted")
 """Writes what was read as ``canonical_sha256`` hashes it."""
+
+
+def canonical(value: "Typed", content: bytes) -> bytes:
+    """Return the JSON of what was read from a body, as it is hashed.
+
+    Raises ``ValueError`` where that is not all of the body: a key stood twice.
+    """
+    encoded = CANONICAL.encode(value)
+    if encoded.count(b":") != colons(content):
+        raise ValueError("a key stands twice")
+    return encoded
 
 
 class Typed(msgspec.Struct, forbid_unknown_fields=True, gc=False):

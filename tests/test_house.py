@@ -20,7 +20,7 @@ ARROWS = {
     "json_text": "records errors",
     "values": "json_text records errors",
     "observations": "json_text records errors",
-    "typed": "",
+    "typed": "json_text",
     "watched": "records errors",
     "rows": "values observations json_text records errors",
     # asking: knows nothing of tables
@@ -43,7 +43,7 @@ ARROWS = {
     "seen": "observations json_text records errors",
     "fold": "seen observations json_text records errors",
     "tables": "fold records errors",
-    "columnar": "tables values observations json_text records",
+    "columnar": "tables values watched observations json_text records",
     "bulk": "columnar tables fold seen observations records",
     "leftovers": "provider journal observations errors",
     "lines": "watched polling exchange retries observations records",

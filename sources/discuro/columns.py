@@ -17,6 +17,7 @@ from msgspec import Raw, UnsetType
 from sources.columnar import (
     IrregularError,
     Owners,
+    elements,
     joined,
     milliseconds,
     seconds,
@@ -27,7 +28,7 @@ from sources.columnar import (
 from sources.discuro.mapping import assumed_model
 from sources.discuro.normalize import by_word, detail, workflows_in
 from sources.discuro.steps import STATUS_OF_STEP
-from sources.json_text import colons, pointer
+from sources.json_text import pointer
 from sources.observations import Page
 from sources.records import (
     Execution,
@@ -39,7 +40,7 @@ from sources.records import (
     StatusChange,
     TokenUsage,
 )
-from sources.typed import CANONICAL, UNSET, Count, Flag, Text, Typed, each
+from sources.typed import UNSET, Count, Flag, Text, Typed, canonical, each
 from sources.watched import Watched, watched
 
 __all__ = ["read", "tables"]
@@ -127,9 +128,7 @@ def _result(response: Response, content: bytes, known: Watched) -> Result | None
     is_passed = body.status == _ENDED and body.passed
     if not name or not is_passed or body.id not in {UNSET, None, name, _number(name)}:
         return None
-    encoded = CANONICAL.encode(body)
-    if encoded.count(b":") != colons(content):
-        return None  # a key stands twice
+    encoded = canonical(body, content)
     orjson.dumps([[said.data or ()]])  # as deep as it stands in the body
     seen = detail(response, known, name, _PASSED, Raw(encoded))
     return Result(
@@ -193,12 +192,7 @@ class _Batch:
         )
 
     def changes(self) -> pa.Table:
-        return self.owners.whole(
-            StatusChange,
-            status=_PASSED.status,
-            provider_status=_PASSED.word,
-            http_status=self.owners.codes,
-        )
+        return self.owners.changes(_PASSED.status, _PASSED.word)
 
     def outputs(self) -> pa.Table:
         lists = [said.data or [] for said in self.said]
@@ -207,7 +201,7 @@ class _Batch:
         return self.owners.rows(
             Output,
             of,
-            joined("/transformation/data/", pc.cast(positions, pa.string())),
+            elements("/transformation/data", positions),
             position=positions,
             name="data",
             **text_or_json(values, "value_text"),
@@ -266,15 +260,7 @@ class _Batch:
         )
 
     def tags(self) -> pa.Table:
-        tags = [page.known.tags for page in self.pages]
-        of, positions = spread([len(each) for each in tags])
-        return self.owners.rows(
-            ExecutionTag,
-            of,
-            joined("/params/tags/", pc.cast(positions, pa.string())),
-            tag=[tag for each in tags for tag, _ in each],
-            tag_value=[value for each in tags for _, value in each],
-        )
+        return self.owners.tags([page.known.tags for page in self.pages])
 
 
 def _workflow_key(page: Result) -> str | None:

@@ -19,7 +19,7 @@ from sources.columnar import (
     IrregularError,
     Owners,
     domains,
-    joined,
+    elements,
     milliseconds,
     spread,
     text_or_json,
@@ -163,12 +163,7 @@ class _Batch:
         return False if knows and self.statuses[place] == "succeeded" else None
 
     def changes(self) -> pa.Table:
-        return self.owners.whole(
-            StatusChange,
-            status=self.statuses,
-            provider_status=self.words,
-            http_status=self.owners.codes,
-        )
+        return self.owners.changes(self.statuses, self.words)
 
     def results_whole(self) -> pa.Table:
         return self.owners.rows(
@@ -207,7 +202,7 @@ class _Batch:
             for sources in lists
             for one in sources
         ]
-        below = joined("/grounding_sources/", pc.cast(positions, pa.string()))
+        below = elements("/grounding_sources", positions)
         return self._sources(of, below, positions, sources)
 
     def sources_in_results(self) -> pa.Table:

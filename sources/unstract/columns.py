@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from sources.columnar import (
     MOMENT,
     IrregularError,
-    joined,
+    elements,
     spread,
     text_or_json,
     unzipped,
@@ -86,12 +86,7 @@ def _executions(files: Files) -> Tables:
     )
     yield (
         StatusChange,
-        files.owners.whole(
-            StatusChange,
-            status=statuses,
-            provider_status=words,
-            http_status=files.owners.codes,
-        ),
+        files.owners.changes(statuses, words),
     )
 
 
@@ -187,18 +182,7 @@ def _metadata(files: Files) -> Tables:
 
 
 def _tags(files: Files) -> Tables:
-    told = [page.known.tags for page in files.pages]
-    of, positions = spread([len(tags) for tags in told])
-    yield (
-        ExecutionTag,
-        files.owners.rows(
-            ExecutionTag,
-            of,
-            joined("/params/tags/", pc.cast(positions, pa.string())),
-            tag=[tag for tags in told for tag, _ in tags],
-            tag_value=[value for tags in told for _, value in tags],
-        ),
-    )
+    yield ExecutionTag, files.owners.tags([page.known.tags for page in files.pages])
     noted = [meta.tags or [] for meta in files.metas]
     of, positions = spread([len(tags) for tags in noted])
     yield (
@@ -206,7 +190,7 @@ def _tags(files: Files) -> Tables:
         files.rows(
             ExecutionTag,
             of,
-            joined("/metadata/tags/", pc.cast(positions, pa.string())),
+            elements("/metadata/tags", positions),
             tag=list(chain.from_iterable(noted)),
         ),
     )

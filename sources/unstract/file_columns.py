@@ -5,12 +5,11 @@ from operator import attrgetter
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from sources.columnar import Column, IrregularError, Owners, joined, spread
+from sources.columnar import Column, IrregularError, Owners, elements, joined, spread
 from sources.json_text import encode
 from sources.records import ExecutionMetadata, Record, Snapshot
-from sources.unstract.regular import Meta, Noted, Outcome, Result
+from sources.unstract.regular import NOTHING, Noted, Outcome, Result
 
 __all__ = ["Files", "Tables", "doubles"]
 
@@ -19,8 +18,6 @@ Tables = Iterator[tuple[type[Record], pa.Table]]
 
 _EXACT = 2**53
 """Up to there a double holds every whole number."""
-
-_NOTHING = Meta()
 
 
 class Files:
@@ -34,9 +31,9 @@ class Files:
         self.pages = pages
         self.owners = Owners.of(pages, [""] * len(pages))
         self.said = [file for page in pages for file in page.files]
-        self.metas = [file.metadata or _NOTHING for file in self.said]
+        self.metas = [file.metadata or NOTHING for file in self.said]
         self.of, self.positions = spread([len(page.files) for page in pages])
-        paths = joined("/message/", pc.cast(self.positions, pa.string()))
+        paths = elements("/message", self.positions)
         self.of_files = self.owners.below(self.of, paths)
         self.file_keys = joined(self.of_files.keys, "/", paths)
         self.results = [

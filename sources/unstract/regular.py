@@ -11,19 +11,18 @@ import msgspec
 import orjson
 from msgspec import Raw, UnsetType
 
-from sources.json_text import colons
 from sources.observations import Page
 from sources.records import Response, Status
-from sources.typed import CANONICAL, UNSAID, UNSET, Count, Text, Typed, null
+from sources.typed import UNSAID, UNSET, Count, Text, Typed, canonical, null
 from sources.unstract.answers import status_by, unknown
 from sources.unstract.normalize import deployments_in
 from sources.unstract.verdicts import Verdict, by_files, detail
 from sources.watched import Watched, watched
 
 __all__ = [
+    "NOTHING",
     "Embedding",
     "Llm",
-    "Meta",
     "Noted",
     "Outcome",
     "Result",
@@ -159,7 +158,7 @@ class Result(Page, kw_only=True):
 
 
 _BODY = msgspec.json.Decoder(_Body)
-_NOTHING, _NO_ROLLUP = Meta(), Rollup()
+NOTHING, _NO_ROLLUP = Meta(), Rollup()
 
 
 def read(response: Response) -> Result | None:
@@ -179,9 +178,9 @@ def read(response: Response) -> Result | None:
 
 def _result(response: Response, content: bytes, known: Watched) -> Result | None:
     body = _BODY.decode(content)
-    encoded = CANONICAL.encode(body)
-    if body.status != _COMPLETED or encoded.count(b":") != colons(content):
-        return None  # of a key that stands twice, one would be lost
+    if body.status != _COMPLETED:
+        return None
+    encoded = canonical(body, content)
     _check_depth(body.message)
     statuses = [status_by(file.status) for file in body.message]
     files = zip(body.message, statuses, strict=True)
@@ -231,7 +230,7 @@ def _check_depth(files: Sequence[File]) -> None:
 
 def _is_plain(file: File, status: Status, known: Watched) -> bool:
     """Tell whether all parts of a file say the same, and of this execution."""
-    meta = file.metadata or _NOTHING
+    meta = file.metadata or NOTHING
     rollup = meta.usage or _NO_ROLLUP
     is_named_once = {file.file_execution_id, meta.file_execution_id} - UNSAID
     return (
@@ -254,5 +253,5 @@ def _is_shaped(result: UnsetType | Outcome | str | None) -> bool:
 def _known_by(files: Sequence[File]) -> set[tuple[str, str | None]]:
     """Return what the files of an answer are known by, as ``unreturned`` has it."""
     known = {("name", file.file) for file in files if file.file}
-    hashes = [(file.metadata or _NOTHING).source_hash for file in files]
+    hashes = [(file.metadata or NOTHING).source_hash for file in files]
     return known | {("hash", one) for one in hashes if isinstance(one, str) and one}

@@ -3,10 +3,14 @@
 from collections.abc import Mapping
 from itertools import chain
 
-import pyarrow as pa
-import pyarrow.compute as pc
-
-from sources.columnar import IrregularError, joined, spread, text_or_json, unzipped
+from sources.columnar import (
+    IrregularError,
+    elements,
+    joined,
+    spread,
+    text_or_json,
+    unzipped,
+)
 from sources.json_text import pointer
 from sources.records import Citation, ExecutionStep
 from sources.typed import each
@@ -28,7 +32,7 @@ def steps(files: Files) -> Tables:
         files.rows(
             ExecutionStep,
             of,
-            joined("/metadata/tool_metadata/", pc.cast(positions, pa.string())),
+            elements("/metadata/tool_metadata", positions),
             kind="tool",
             position=positions,
             name=each(used, "tool_name"),
