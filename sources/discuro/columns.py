@@ -73,6 +73,9 @@ class _Usage(Typed):
     total_tokens: Count = UNSET
 
 
+_SAYS_NOTHING = _Usage()
+
+
 class _Transformation(Typed):
     start: str
     end: Text = UNSET
@@ -211,7 +214,7 @@ class _Batch:
         found = [
             (place, said.usage)
             for place, said in enumerate(self.said)
-            if isinstance(said.usage, _Usage)
+            if isinstance(said.usage, _Usage) and said.usage != _SAYS_NOTHING
         ]
         figures = [usage for _, usage in found]
         models = [assumed_model(self.pages[place].known) for place, _ in found]

@@ -6,7 +6,7 @@ from contextlib import closing
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sources.discuro import normalize
@@ -86,6 +86,13 @@ CONTEXT = st.fixed_dictionaries(
 )
 
 
+KNOWN: dict[str, Any] = {"execution_id": "97", "tags": [], "context": {}}
+BODY_WITHOUT_FIGURES = (
+    b'{"id":97,"status":"ended","passed":true,'
+    b'"transformation":{"start":"2026-02-01T00:00:00Z","usage":{}}}'
+)
+
+
 @st.composite
 def answers(draw: st.DrawFn) -> tuple[dict[str, Any], bytes]:
     """Return what is known of an execution, and a body that is regular or nearly."""
@@ -124,6 +131,7 @@ def store() -> Iterator[PlainStore]:
 
 @settings(max_examples=400, deadline=None)
 @given(given=st.lists(answers(), min_size=1, max_size=3))
+@example(given=[(KNOWN, BODY_WITHOUT_FIGURES)])
 def test_columns_give_the_rows_that_normalize_gives(
     store: PlainStore, given: list[tuple[dict[str, Any], bytes]]
 ) -> None:
