@@ -246,7 +246,7 @@ def _load_once(run: "Callable[..., Report]", *, as_json: bool) -> int:
 def _load_every(once: "Callable[[], int]", every_s: float) -> int:
     """Load at each step until somebody says stop; no fault of a load ends it."""
     from pipelines.outlook import duration
-    from pipelines.repeating import repeat, stoppable
+    from pipelines.repeating import repeat, stopped_within
     from sources.errors import ExecledgerError
 
     def load_and_go_on() -> None:
@@ -260,8 +260,7 @@ def _load_every(once: "Callable[[], int]", every_s: float) -> int:
         late = f"{left_out:,} steps were over before it was done. " if left_out else ""
         say(f"{late}Next load in {duration(seconds)}, at {at:%H:%M:%S} UTC.")
 
-    with stoppable() as stop:
-        repeat(load_and_go_on, every_s, wait=stop.wait, tell=tell)
+    repeat(load_and_go_on, every_s, wait=stopped_within, tell=tell)
     say("Stopped, as was asked.")
     return 0
 

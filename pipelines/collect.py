@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import msgspec
 
 from pipelines.config import Account
+from pipelines.options import say
 from sources import part
 from sources.errors import ExecledgerError, ProviderError
 from sources.journal import Journal
@@ -17,6 +18,11 @@ __all__ = ["Due", "Watch", "collect_all", "masked", "named"]
 
 Watch = Callable[[Account, str, int], None]
 """Told of progress: the account, what was read, how many more."""
+
+_FINISHING = (
+    "Interrupted: what is under way is waited for, so that no answer is lost. "
+    "Once more breaks it off."
+)
 
 Due = Mapping[str, Mapping[str, str]]
 """By account, the scopes that earlier runs could not read to their end."""
@@ -53,7 +59,13 @@ def collect_all(
         return collected
 
     async def every() -> list[Collected]:
-        return await asyncio.gather(*map(one, accounts))
+        reading = asyncio.gather(*map(one, accounts))
+        try:
+            return await asyncio.shield(reading)
+        except asyncio.CancelledError:
+            say(_FINISHING)
+            reading.cancel()
+            return await reading
 
     return asyncio.run(every())
 

@@ -1,59 +1,36 @@
 """Loads that come again: at even steps from the first, until somebody says stop."""
 
 import math
+import select
 import signal
-import threading
+import socket
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from types import FrameType
+from collections.abc import Callable
 
-__all__ = ["Stop", "repeat", "stoppable"]
+__all__ = ["repeat", "stopped_within"]
 
 
-class Stop:
-    """Whether to go on; a wait ends at once when it is said.
+def stopped_within(seconds: float) -> bool:
+    """Wait so long; tell whether SIGTERM or Ctrl-C ended it.
 
-    While something runs, a signal breaks it off as Ctrl-C does; between two runs it
-    ends the waiting.
+    Both are as before afterwards: while something runs, they break it off.
     """
-
-    def __init__(self) -> None:
-        self._said = threading.Event()
-        self.is_waiting = False
-
-    def say(self) -> None:
-        """Ask to stop."""
-        self._said.set()
-
-    def wait(self, seconds: float) -> bool:
-        """Wait so long; tell whether to stop."""
-        self.is_waiting = True
+    heard, hears = socket.socketpair()
+    with heard, hears:
+        hears.settimeout(0)
+        # The number is written even where another thread is given the signal.
+        woken = signal.set_wakeup_fd(hears.fileno())
+        before = {
+            number: signal.signal(number, lambda *_: None)
+            for number in (signal.SIGTERM, signal.SIGINT)
+        }
         try:
-            return self._said.wait(max(seconds, 0))
+            select.select([heard], [], [], max(seconds, 0))
         finally:
-            self.is_waiting = False
-
-
-@contextmanager
-def stoppable() -> Iterator[Stop]:
-    """Let SIGTERM and Ctrl-C end a waiting, and break off whatever runs."""
-    stop = Stop()
-
-    def hear(_number: int, _frame: FrameType | None) -> None:
-        stop.say()
-        if not stop.is_waiting:
-            raise KeyboardInterrupt
-
-    before = {
-        number: signal.signal(number, hear)
-        for number in (signal.SIGTERM, signal.SIGINT)
-    }
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+            for number, handler in before.items():
+                signal.signal(number, handler)
+            signal.set_wakeup_fd(woken)
+        return bool(select.select([heard], [], [], 0)[0])
 
 
 def repeat(

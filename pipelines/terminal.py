@@ -31,6 +31,10 @@ _SHOWN = 5
 @contextmanager
 def watched() -> Iterator[Watch]:
     """Show what is read of each account, as it is read, if stderr is a terminal."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda *_: None
+        return
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}", markup=False),
@@ -38,11 +42,7 @@ def watched() -> Iterator[Watch]:
     )
     read: dict[str, Counter[str]] = {}
     lines: dict[str, TaskID] = {}
-    console = Console(stderr=True)
-    is_seen = console.is_terminal
-    with Progress(
-        *columns, console=console, transient=True, disable=not is_seen
-    ) as progress:
+    with Progress(*columns, console=console, transient=True) as progress:
 
         def watch(account: Account, what: str, more: int) -> None:
             name = account.name

@@ -28,13 +28,16 @@ def twins() -> Iterator[Polled]:
         yield served
 
 
-def command(home: Home, twins: Polled, *program: str) -> "subprocess.Popen[str]":
+def command(
+    home: Home, twins: Polled, *program: str, more: tuple[str, ...] = ()
+) -> "subprocess.Popen[str]":
     """Start the real command for Unstract, so that one request is under way.
 
     Of two at once, one may have been answered while the other's answer is looked at.
     """
+    load = ("load", "unstract")
     return subprocess.Popen(  # noqa: S603 - the program of the tests
-        [sys.executable, "-m", *program, "load", "unstract", "--home", str(home.path)],
+        [sys.executable, "-m", *program, *load, "--home", str(home.path), *more],
         env={**os.environ, "PYTHONPATH": str(ROOT), **twins.environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -113,6 +116,31 @@ def test_a_result_cut_off_by_a_kill_is_lost_in_transit_and_says_when_and_how_muc
     assert key in {lost.execution_key for lost in report.outlook.lost}
     sql = "select size_bytes from execledger.raw_responses where outcome = 'truncated'"
     assert one(home, sql) == size
+    twins.pass_time()
+    twins.load(home, max_wait_s=20)
+    assert twins.differences(home) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("more", [(), ("--every", "1h")])
+def test_who_ends_a_load_waits_for_the_answer_that_is_under_way(
+    home: Home, twins: Polled, number: signal.Signals, more: tuple[str, ...]
+) -> None:
+    """Law: a result that is handed out just then is kept, and the user is told why."""
+    twins.track(home)
+    hold = twins.unstract.hold_next_body()
+    process = command(home, twins, "pipelines", more=more)
+    assert hold.half_sent.wait(30)
+    process.send_signal(number)
+    assert process.stderr is not None
+    said = process.stderr.readline()
+    hold.release()
+    _, err = process.communicate()
+
+    assert "what is under way is waited for" in said
+    assert process.returncode == 128 + number, err
+    assert "Interrupted. What was received is in the journal" in err
+    twins.load(home)
     twins.pass_time()
     twins.load(home, max_wait_s=20)
     assert twins.differences(home) == []

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.options import Duration
-from pipelines.repeating import Stop, repeat, stoppable
+from pipelines.repeating import repeat, stopped_within
 from pipelines.store import Home
 from tests.pipelines.command import execledger
 from tests.pipelines.small_torale import one
@@ -72,35 +72,30 @@ def test_steps_that_are_over_are_left_out_and_said() -> None:
     assert day.told == [(5, 2), (9, 0), (10, 1), (9, 0)]
 
 
-def test_a_signal_ends_a_waiting_at_once() -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_a_waiting_at_once(number: signal.Signals) -> None:
     """Law: whoever stops the loop does not wait for its next step."""
     began = time.monotonic()
-    with stoppable() as stop:
-        timer = threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGTERM))
-        timer.start()
-        is_over = stop.wait(60)
-        timer.join()
+    timer = threading.Timer(0.05, os.kill, (os.getpid(), number))
+    timer.start()
 
+    is_over = stopped_within(60)
+
+    timer.join()
     assert is_over
     assert time.monotonic() - began < 30
 
 
-def test_a_signal_while_something_runs_breaks_it_off() -> None:
-    """Law: what runs is interrupted as by Ctrl-C."""
-    with stoppable(), pytest.raises(KeyboardInterrupt):
-        os.kill(os.getpid(), signal.SIGTERM)
-
-
-def test_signals_are_as_before_afterwards() -> None:
-    """Law: a loop that is over leaves no handler behind."""
+def test_a_waiting_that_nobody_ends_goes_on() -> None:
+    """Law: the next step comes; signals are as before then, and break it off."""
     before = [signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT)]
 
-    with stoppable() as stop:
-        stop.say()
-        assert stop.wait(60)
+    assert not stopped_within(0.01)
+    assert not stopped_within(-1)
 
     assert [signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT)] == before
-    assert not Stop().wait(0)
+    with pytest.raises(KeyboardInterrupt):
+        os.kill(os.getpid(), signal.SIGINT)
 
 
 @pytest.mark.parametrize(
