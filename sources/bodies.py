@@ -1,5 +1,6 @@
 """Bodies of answers, read no further than a limit, unpacked included."""
 
+import asyncio
 import json
 import os
 import zlib
@@ -120,10 +121,11 @@ def spooled(path: Path) -> tuple[dict[str, Any], bytes] | None:
 
 
 async def read_body(
-    response: httpx.Response, limit: int, spool: Spool | None = None
+    response: httpx.Response, limit: int, ends: float, spool: Spool | None = None
 ) -> Body:
     """Return the decoded body, read no further than one byte beyond the limit.
 
+    Nor longer than the time ``ends`` of the running loop: what came by then is cut.
     ``spool`` is given each piece as it comes.
     """
     body = Body()
@@ -135,7 +137,7 @@ async def read_body(
         decoder = _decoder(response)
         # Closed by us: httpx leaves that to the garbage collector on a break.
         chunks = cast("AsyncGenerator[bytes, None]", response.aiter_raw())
-        async with aclosing(chunks):
+        async with asyncio.timeout_at(ends), aclosing(chunks):
             async for chunk in chunks:
                 piece = decoder.feed(chunk, limit + 1 - len(data))
                 data += piece
@@ -156,4 +158,5 @@ async def read_body(
 
 def words_of(fault: Exception) -> str:
     """Return what a fault of the network says, and its kind."""
-    return f"{type(fault).__name__}: {fault}".removesuffix(": ")
+    said = str(fault) or ("it took too long" if isinstance(fault, TimeoutError) else "")
+    return f"{type(fault).__name__}: {said}".removesuffix(": ")

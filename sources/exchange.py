@@ -24,6 +24,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds for a connection, TLS included."""
     read_timeout_s: float = 120.0
     """Seconds without a byte, either way; not of the whole answer."""
+    answer_timeout_s: float = 3_600.0
+    """Seconds for a whole answer, however slowly it comes; at least the above."""
     attempts: int = 5
     """Tries of one request, the first included."""
     wait_floor_s: float = 0.5

@@ -248,6 +248,7 @@ class Http:
         method, url = asked.method, asked.url
         async with self._gate.slots, self._gate.pace:
             started, was_sent = time.perf_counter(), False
+            ends = asyncio.get_running_loop().time() + self._longest_s(asked)
             if asked.arriving is not None:  # of an earlier try
                 asked.arriving.unlink(missing_ok=True)
             client = self._free.pop() if self._free else self._new_client()
@@ -255,11 +256,12 @@ class Http:
                 with ExitStack() as files:
                     request = _built(client, asked, files)
                     was_sent = True
-                    response = await client.send(request, stream=True)
+                    async with asyncio.timeout_at(ends):
+                        response = await client.send(request, stream=True)
                     async with aclosing(response):
                         spool = self._spool(asked.arriving, response)
                         limit = self._limits.max_body_bytes
-                        body = await read_body(response, limit, spool)
+                        body = await read_body(response, limit, ends, spool)
             except (httpx.HTTPError, OSError) as fault:
                 reply = self._no_answer(method, url, started, fault)
                 return replace(reply, was_sent=was_sent and reply.was_sent), None
@@ -269,6 +271,9 @@ class Http:
         # httpx has read the Location; one that is no address was a fault above.
         onward = response.next_request if reply.outcome == "http_error" else None
         return reply, onward.url if onward else None
+
+    def _longest_s(self, asked: _Request) -> float:
+        return max(self._limits.answer_timeout_s, asked.read_timeout_s)
 
     def _spool(self, path: Path | None, response: httpx.Response) -> Spool | None:
         if path is None:

@@ -467,6 +467,31 @@ def test_a_silent_server_is_left_after_the_read_timeout(
     assert len(server.requests) == 2
 
 
+@pytest.mark.parametrize(
+    ("sent", "outcome"), [(b"", "transport_error"), (HEAD, "truncated")]
+)
+def test_an_answer_that_never_ends_is_left_in_the_end(
+    sent: bytes, outcome: str
+) -> None:
+    """Law: byte by byte, a server keeps nobody for ever; what came is said as cut."""
+
+    async def dribble(writer: asyncio.StreamWriter) -> None:
+        writer.write(sent or b"HTTP/1.1 200 OK\r\nX-Pad: ")
+        while True:
+            writer.write(b"1")
+            await writer.drain()
+            await asyncio.sleep(0.005)
+
+    limits = Limits(answer_timeout_s=0.2, read_timeout_s=0.1, attempts=2)
+
+    reply, server = ask(dribble, limits=limits)
+
+    assert (reply.outcome, reply.attempts) == (outcome, 2)
+    assert reply.error == "TimeoutError: it took too long"
+    assert set(reply.body or b"1") == set(b"1")
+    assert len(server.requests) == 2
+
+
 # --- bodies -------------------------------------------------------------------
 
 
