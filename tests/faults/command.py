@@ -28,13 +28,16 @@ def python(
     )
 
 
-def load(home: Home, twins: Polled, **environment: str) -> "subprocess.Popen[str]":
+def load(
+    home: Home, twins: Polled, *more: str, **environment: str
+) -> "subprocess.Popen[str]":
     """Start ``execledger load`` for both providers; ``environment`` wins."""
     return python(
         "pipelines",
         "load",
         "--home",
         str(home.path),
+        *more,
         environment={**twins.environment, **environment},
     )
 

@@ -18,6 +18,8 @@ Way = Literal[
     "drops the answer",
     "cuts the body",
     "resets after the headers",
+    "stalls before it is asked",
+    "stalls within the answer",
     "answers byte by byte",
     "answers 429",
 ]
@@ -25,27 +27,32 @@ Way = Literal[
 HURTS: tuple[Way, ...] = get_args(Way)
 
 _THROTTLED = (
-    b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 0\r\nContent-Length: 2\r\n"
+    b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: %d\r\nContent-Length: 2\r\n"
     b"Connection: close\r\n\r\n{}"
 )
 _SPOILS: tuple[Way, ...] = (
     "drops the answer",
     "cuts the body",
     "resets after the headers",
+    "stalls within the answer",
 )
 
 
 class Network:
     """Passes requests on, and hurts a part of them in one way.
 
-    ``spoilt`` are the executions whose answer it had, and did not pass on whole.
+    ``hurt`` counts those; a 429 asks to wait for ``wait_s`` seconds. ``spoilt`` are the
+    executions whose answer it had, and did not pass on whole.
     """
 
-    def __init__(self, target: str, way: Way, *, share: float, seed: int) -> None:
+    def __init__(
+        self, target: str, way: Way, *, share: float, seed: int = 0, wait_s: int = 0
+    ) -> None:
         parts = urlsplit(target)
         self._target = (parts.hostname or "", parts.port or 80)
         self._way = way
-        self._share = share
+        self.share = share
+        self._wait_s = wait_s
         self._chance = random.Random(seed)  # noqa: S311 - which to hurt, no secret
         self.hurt = 0
         self.spoilt: set[str] = set()
@@ -64,12 +71,14 @@ class Network:
             writer.close()
 
     async def _answer(self, request: bytes, writer: asyncio.StreamWriter) -> None:
-        is_hurt = self._chance.random() < self._share
+        is_hurt = self._chance.random() < self.share
         self.hurt += is_hurt
         if is_hurt and self._way == "drops before it is asked":
             return
+        if is_hurt and self._way == "stalls before it is asked":
+            await asyncio.Event().wait()
         if is_hurt and self._way == "answers 429":
-            writer.write(_THROTTLED)
+            writer.write(_THROTTLED % self._wait_s)
             await writer.drain()
             return
         answer = await self._asked(request)
@@ -99,6 +108,9 @@ class Network:
         elif self._way == "cuts the body":
             writer.write(head + b"\r\n\r\n" + body[: len(body) // 2])
             await writer.drain()
+        elif self._way == "stalls within the answer":
+            writer.write(head + b"\r\n\r\n" + body[: len(body) // 2])
+            await asyncio.Event().wait()
         elif self._way == "resets after the headers":
             writer.write(head + b"\r\n\r\n")
             await writer.drain()
@@ -146,6 +158,8 @@ def through(network: Network) -> Iterator[str]:
         loop.call_soon_threadsafe(loop.stop)
         beside.join()
         server.close()
-        for task in asyncio.all_tasks(loop):
+        tasks = asyncio.all_tasks(loop)
+        for task in tasks:
             task.cancel()
+        loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
         loop.close()

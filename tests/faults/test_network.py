@@ -1,5 +1,6 @@
 """A network that drops, cuts, resets and dawdles: what came whole is kept, once."""
 
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,9 @@ from tests.faults.tally import Tally
 from tests.pipelines.polled_twins import polled
 
 TRIES = 3
+BUSY_S = 130
+AT = "SOURCES__UNSTRACT__BASE_URL"
+PATIENCE = "SOURCES__UNSTRACT__READ_TIMEOUT_S"
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("here")]
 
 
@@ -25,10 +29,9 @@ def test_a_network_that_hurts_loses_nothing_that_came(
         home = Home(tmp_path / str(number))
         with polled(concurrency="4") as twins:
             twins.track(home)
-            direct = twins.environment["SOURCES__UNSTRACT__BASE_URL"]
-            network = Network(direct, way, share=0.5, seed=number)
+            network = Network(twins.environment[AT], way, share=0.5, seed=number)
             with through(network) as url:
-                process = load(home, twins, SOURCES__UNSTRACT__BASE_URL=url)
+                process = load(home, twins, **{AT: url, PATIENCE: "1"})
                 _, err = process.communicate()
             settle(home, twins)
             before = hurt.unread
@@ -40,3 +43,27 @@ def test_a_network_that_hurts_loses_nothing_that_came(
 
     assert hurt.tried == TRIES
     assert hurt.faults == []
+
+
+def test_a_provider_that_is_busy_for_minutes_is_waited_for(
+    home: Home, tally: Callable[[str], Tally]
+) -> None:
+    """Law: it is asked again when it wants to be, and then gives everything."""
+    busy = tally("a provider that answers 429 for two minutes")
+    with polled() as twins:
+        twins.track(home)
+        network = Network(twins.environment[AT], "answers 429", share=1, wait_s=15)
+        with through(network) as url:
+            process = load(home, twins, "--max-wait", "600", **{AT: url})
+            with pytest.raises(subprocess.TimeoutExpired):
+                process.communicate(timeout=BUSY_S)
+            asked_in_vain = network.hurt
+            network.share = 0
+            twins.pass_time()
+            _, err = process.communicate()
+        busy.count(home, twins)
+
+    assert process.returncode == 1, err
+    assert "429" in err
+    assert 20 < asked_in_vain < 200
+    assert busy.faults == []

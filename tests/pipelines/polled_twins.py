@@ -1,9 +1,12 @@
 """Unstract and Discuro as small servers, with a home that watches what they run."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from operator import attrgetter
+
+from starlette.types import ASGIApp
 
 from pipelines.config import Account
 from pipelines.demo import differences
@@ -79,11 +82,14 @@ class Polled:
 
 
 @contextmanager
-def polled(**settings: str) -> Iterator[Polled]:
+def polled(
+    app_of: Callable[[UnstractTwin | DiscuroTwin], ASGIApp] = attrgetter("app"),
+    **settings: str,
+) -> Iterator[Polled]:
     """Serve the demo's worlds of both providers; ``settings`` are for both."""
     now = datetime.now(UTC)
     unstract, discuro = unstract_demo(now), discuro_demo(now)
-    with serve(unstract.app) as one, serve(discuro.app) as other:
+    with serve(app_of(unstract)) as one, serve(app_of(discuro)) as other:
         given = {
             "unstract": {**unstract.settings(one), **QUICK, **settings},
             "discuro": {**discuro.settings(other), **QUICK, **settings},
@@ -91,7 +97,7 @@ def polled(**settings: str) -> Iterator[Polled]:
         yield Polled(
             unstract=unstract,
             discuro=discuro,
-            accounts=[_account(name, raw) for name, raw in given.items()],
+            accounts=[account_at(name, raw) for name, raw in given.items()],
             environment={
                 f"SOURCES__{name.upper()}__{key.upper()}": value
                 for name, raw in given.items()
@@ -100,6 +106,7 @@ def polled(**settings: str) -> Iterator[Polled]:
         )
 
 
-def _account(provider: str, raw: Mapping[str, str]) -> Account:
+def account_at(provider: str, raw: Mapping[str, str]) -> Account:
+    """Return the account that these settings are of."""
     kind = part(provider, "settings").Settings
     return Account(provider, "default", settings_from(kind, raw, provider))
