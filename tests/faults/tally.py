@@ -38,10 +38,11 @@ class Tally(msgspec.Struct, kw_only=True):
     doubled: int = 0
     faults: list[str] = []
 
-    def count(self, home: Home, twins: Polled) -> None:
+    def count(self, home: Home, twins: Polled) -> list[str]:
         """Add what a store holds of what its providers handed out.
 
-        After the fault, and one run in peace. ``faults`` says in words what is wrong.
+        After the fault, and one run in peace. Returns in words what is wrong, which is
+        in ``faults``, too.
         """
         handed = {
             execution_id: given
@@ -69,7 +70,9 @@ class Tally(msgspec.Struct, kw_only=True):
         self.unread += len(unread)
         self.lost += len(wrong)
         self.doubled += len(twice)
-        self.faults += [*wrong, *(f"{name} has a key twice" for name in twice)]
+        faults = [*wrong, *(f"{name} has a key twice" for name in twice)]
+        self.faults += faults
+        return faults
 
 
 def told(tallies: list[Tally]) -> Iterator[str]:

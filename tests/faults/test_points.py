@@ -1,22 +1,20 @@
 """A result that is handed out once survives a kill anywhere."""
 
-import os
 import signal
 import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from pipelines.store import Home
 from sources.journal import Journal
+from tests.faults.command import python, settle
+from tests.faults.tally import Tally
 from tests.pipelines.killed_command import MERGING, POINTS
 from tests.pipelines.polled_twins import Polled, polled
-from tests.pipelines.small_torale import doubled, one, rows
+from tests.pipelines.small_torale import one, rows
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 FAST = {"a body is there", "after publishing"}
 pytestmark = pytest.mark.usefixtures("here")
 
@@ -35,14 +33,8 @@ def command(
 
     Of two at once, one may have been answered while the other's answer is looked at.
     """
-    load = ("load", "unstract")
-    return subprocess.Popen(  # noqa: S603 - the program of the tests
-        [sys.executable, "-m", *program, *load, "--home", str(home.path), *more],
-        env={**os.environ, "PYTHONPATH": str(ROOT), **twins.environment},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    given = ("load", "unstract", "--home", str(home.path), *more)
+    return python(*program, *given, environment=twins.environment)
 
 
 def arrived(home: Home) -> int:
@@ -66,9 +58,15 @@ def arrived(home: Home) -> int:
     ],
 )
 def test_a_result_read_once_survives_a_kill(
-    home: Home, twins: Polled, point: str, *, is_later: bool
+    home: Home,
+    twins: Polled,
+    tally: Callable[[str], Tally],
+    point: str,
+    *,
+    is_later: bool,
 ) -> None:
     """Law: what was handed out whole is in the store after the next run, once."""
+    killed = tally("kill -9 at a named point on the way of the data")
     twins.track(home)
     if is_later:
         twins.load(home)
@@ -77,14 +75,9 @@ def test_a_result_read_once_survives_a_kill(
     _, err = process.communicate()
     assert process.returncode == -signal.SIGKILL, err
 
-    twins.load(home)
-    twins.pass_time()
-    twins.load(home, max_wait_s=20)
-
-    assert twins.differences(home) == []
-    assert doubled(home) == []
+    settle(home, twins)
+    assert killed.count(home, twins) == []
     with Journal(home.journal) as journal:
-        assert journal.counts() == {}
         assert journal.file.rows("select count(*) from watched") == [(0,)]
     left = [path.name for path in home.path.glob("journal.sqlite-polls/*")]
     assert set(left) <= {"guard"}
@@ -140,7 +133,5 @@ def test_who_ends_a_load_waits_for_the_answer_that_is_under_way(
     assert "what is under way is waited for" in said
     assert process.returncode == 128 + number, err
     assert "Interrupted. What was received is in the journal" in err
-    twins.load(home)
-    twins.pass_time()
-    twins.load(home, max_wait_s=20)
+    settle(home, twins)
     assert twins.differences(home) == []
