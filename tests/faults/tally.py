@@ -36,13 +36,11 @@ class Tally(msgspec.Struct, kw_only=True):
     unread: int = 0
     lost: int = 0
     doubled: int = 0
-    faults: list[str] = []
 
     def count(self, home: Home, twins: Polled) -> list[str]:
         """Add what a store holds of what its providers handed out.
 
-        After the fault, and one run in peace. Returns in words what is wrong, which is
-        in ``faults``, too.
+        After the fault, and one run in peace. Returns in words what is wrong.
         """
         handed = {
             execution_id: given
@@ -70,9 +68,7 @@ class Tally(msgspec.Struct, kw_only=True):
         self.unread += len(unread)
         self.lost += len(wrong)
         self.doubled += len(twice)
-        faults = [*wrong, *(f"{name} has a key twice" for name in twice)]
-        self.faults += faults
-        return faults
+        return [*wrong, *(f"{name} has a key twice" for name in twice)]
 
 
 def told(tallies: list[Tally]) -> Iterator[str]:
