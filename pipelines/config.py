@@ -28,7 +28,7 @@ __all__ = [
     "without_key",
 ]
 
-_SHARED = ("allow_http", "max_body_mb", "poll_interval_s")
+_SHARED = ("allow_http", "ca_file", "max_body_mb", "poll_interval_s")
 """Keys that ``[execledger]`` sets for all providers."""
 
 

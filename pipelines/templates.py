@@ -63,6 +63,7 @@ _HEAD = """\
 # home = "./.execledger"
 # For all providers that do not say otherwise:
 # max_body_mb = 64.0
+# ca_file = ""
 # allow_http = false
 # poll_interval_s = 5.0
 # Seconds between two loads, as your scheduler makes them: a load then warns of

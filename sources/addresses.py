@@ -39,10 +39,10 @@ def checked_base(base_url: str, key: str, *, allow_http: bool) -> httpx.URL:
     except (httpx.InvalidURL, UnicodeError):
         message = "base_url is no address. Set it like https://api.example.com."
         raise ConfigurationError(message) from None
-    if url.scheme not in {"http", "https"} or not url.host:
-        message = f"base_url {shown!r} must begin with https:// and name a host."
-    elif url.userinfo or "?" in base_url or "#" in base_url:
+    if url.userinfo or any(mark in base_url for mark in "?#@"):
         message = "base_url must hold no user, password, '?' or '#'. Remove them."
+    elif url.scheme not in {"http", "https"} or not url.host:
+        message = f"base_url {shown!r} must begin with https:// and name a host."
     elif shown != base_url:
         message = f"base_url {shown!r} holds a key. Set it as api_key, nowhere else."
     elif url.scheme == "http" and not (allow_http or is_loopback(url.host)):

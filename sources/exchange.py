@@ -79,3 +79,8 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the answer is a redirect that was not followed."""
     was_sent: bool = True
     """Whether the request may have reached the server: a connection was made."""
+
+    @property
+    def is_distrusted(self) -> bool:
+        """Whether the server's certificate was refused: nothing was sent to it."""
+        return "CERTIFICATE_VERIFY_FAILED" in (self.error or "")

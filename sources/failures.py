@@ -53,10 +53,7 @@ def failure(reply: Reply, provider: str) -> ProviderError | None:
         )
     is_cut = reply.outcome == "truncated"
     if status is None or (is_cut and not httpx.codes.is_error(status)):
-        return TransportFault(
-            f"{provider}: no whole answer to {at} in {_tries(reply)} ({reply.error}). "
-            "Check base_url and the network, then run it again."
-        )
+        return _no_whole_answer(reply, provider, at)
     if reply.outcome != "ok":
         return _refusal(reply, provider, status)
     if is_html(reply):
@@ -64,6 +61,20 @@ def failure(reply: Reply, provider: str) -> ProviderError | None:
             f"{provider}: {at} answered HTML, not JSON: is base_url right?"
         )
     return None
+
+
+def _no_whole_answer(reply: Reply, provider: str, at: str) -> TransportFault:
+    if reply.is_distrusted:
+        return TransportFault(
+            f"{provider}: {at} was not sent, as the server's certificate cannot be "
+            f"trusted ({reply.error}). If an authority of your own signed it, set "
+            f"SOURCES__{provider.upper()}__CA_FILE to that authority's PEM file; else "
+            "check base_url, and who answers there."
+        )
+    return TransportFault(
+        f"{provider}: no whole answer to {at} in {_tries(reply)} ({reply.error}). "
+        "Check base_url and the network, then run it again."
+    )
 
 
 def _refusal(reply: Reply, provider: str, status: int) -> ProviderError:
@@ -114,7 +125,9 @@ def _tries(reply: Reply) -> str:
 def _said(reply: Reply) -> str:
     """Return the status, and the provider's own words if it gave any."""
     try:
-        document = json.loads((reply.body or b"")[:_READABLE_ERROR])
+        # as text: json would read bytes in UTF-16 as well, which nothing has masked
+        start = (reply.body or b"")[:_READABLE_ERROR]
+        document = json.loads(start.decode("utf-8-sig", "replace"))
         words = _shown(_words(document))
     except (ValueError, RecursionError):
         words = ""

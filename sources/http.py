@@ -12,7 +12,7 @@ import logging
 import re
 import time
 import weakref
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import ExitStack, aclosing
 from functools import lru_cache, partial
 from pathlib import Path
@@ -94,7 +94,9 @@ class Http:
     """A connection to one provider account; an asynchronous context manager.
 
     Limits on rate and on requests in flight hold for all connections to an origin
-    within an event loop, as the first of them has them.
+    within an event loop, as the first of them has them. ``also_masked`` are further
+    keys of the account, which the server knows and may repeat. Certificates are always
+    verified: against the usual authorities, and those of the PEM file ``ca_file``.
 
     Raises:
         ConfigurationError: the base address or the key cannot be used.
@@ -109,6 +111,8 @@ class Http:
         auth_scheme: str = "Bearer",
         limits: Limits = _DEFAULT_LIMITS,
         allow_http: bool = False,
+        ca_file: str = "",
+        also_masked: Collection[str] = (),
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
@@ -119,11 +123,12 @@ class Http:
             auth_header: auth_value(key, auth_header, auth_scheme),
         }
         self._base = checked_base(base_url, key, allow_http=allow_http)
-        self._key = key
+        self._keys = tuple(filter(None, {key, *also_masked}))
+        self._ca_file = Path(ca_file).expanduser() if ca_file else None
         self._limits = limits
         self._sleep = sleep
         self._transport = transport
-        self._filter = KeyFilter(key)
+        self._filter = KeyFilter(self._keys)
         # Headers are mostly the same from answer to answer.
         self._masked_again = lru_cache(maxsize=64)(self._masked)
 
@@ -135,6 +140,8 @@ class Http:
             logging.getLogger(name).addFilter(self._filter)
         self._gate = _gate(self._base, self._limits)
         self._tls = httpx.create_ssl_context()
+        if self._ca_file:
+            self._tls.load_verify_locations(self._ca_file)
         self._clients: list[httpx.AsyncClient] = []
         self._free = [self._new_client()]
         return self
@@ -211,7 +218,7 @@ class Http:
     ) -> httpx.URL:
         address = f"{str(self._base).rstrip('/')}/{path.lstrip('/')}"
         url = httpx.URL(address, params=params or None)
-        if re.search(spelled(self._key), str(url)):
+        if any(re.search(spelled(key), str(url)) for key in self._keys):
             raise ConfigurationError(
                 "The API key stands in an id or parameter, so it would be logged by "
                 "every server on the way. Set it as api_key, nowhere else."
@@ -317,7 +324,7 @@ class Http:
             **head,
             elapsed_ms=0,
             outcome="truncated" if not is_whole else "ok" if is_good else "http_error",
-            body=masked_body(data, self._key),
+            body=masked_body(data, self._keys),
             body_sha256=hashlib.sha256(data).hexdigest(),
             size_bytes=len(data),
             error=None if is_whole else "the process ended while the body arrived",
@@ -352,7 +359,7 @@ class Http:
             headers=self._kept(response.headers),
             elapsed_ms=elapsed_ms,
             outcome=_outcome(response, body),
-            body=None if raw is None else masked_body(raw, self._key),
+            body=None if raw is None else masked_body(raw, self._keys),
             body_sha256=None if raw is None else hashlib.sha256(raw).hexdigest(),
             size_bytes=len(raw or b""),
             error=None if body.error is None else self._masked(body.error),
@@ -361,13 +368,13 @@ class Http:
 
     def _kept(self, headers: httpx.Headers) -> dict[str, str]:
         return {
-            name: self._masked_again(value)
+            self._masked_again(name): self._masked_again(value)
             for name, value in headers.items()
             if name in _KEPT_HEADERS or name.startswith("x-ratelimit-")
         }
 
     def _masked(self, text: str) -> str:
-        return mask_secrets(text, [self._key])
+        return mask_secrets(text, self._keys)
 
 
 def _length(response: httpx.Response) -> int | None:

@@ -11,6 +11,7 @@ import struct
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from sources.errors import ConfigurationError
@@ -100,10 +101,11 @@ class _Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def _configuration(app: ASGIApp) -> uvicorn.Config:
-    """Return what makes uvicorn silent, plain HTTP and quick to end."""
+def _configuration(app: ASGIApp, certificate: Path | None) -> uvicorn.Config:
+    """Return what makes uvicorn silent, and quick to end."""
     return uvicorn.Config(
         app,
+        ssl_certfile=certificate,
         interface="asgi3",  # uvicorn takes a bound method for the older interface
         http=_Connection,
         loop="asyncio",
@@ -129,14 +131,15 @@ def _listener() -> socket.socket:
 
 
 @contextlib.contextmanager
-def serve(app: ASGIApp) -> Iterator[str]:
+def serve(app: ASGIApp, certificate: Path | None = None) -> Iterator[str]:
     """Run an ASGI app on loopback and a free port; yield its base URL.
 
-    The server runs in a thread, is ready when the block begins and gone when it
-    ends, logs nothing and installs no signal handlers.
+    It speaks TLS where it is given a PEM file with a certificate and its key. It runs
+    in a thread, is ready when the block begins and gone when it ends, logs nothing and
+    installs no signal handlers.
     """
     with _listener() as listener:
-        server = _Server(_configuration(app))
+        server = _Server(_configuration(app, certificate))
         thread = threading.Thread(
             target=server.run, args=([listener],), name="twin", daemon=True
         )
@@ -144,7 +147,8 @@ def serve(app: ASGIApp) -> Iterator[str]:
         while not server.started and thread.is_alive():
             time.sleep(0.005)
         try:
-            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+            scheme = "https" if certificate else "http"
+            yield f"{scheme}://127.0.0.1:{listener.getsockname()[1]}"
         finally:
             server.should_exit = True
             thread.join()

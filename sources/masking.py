@@ -1,8 +1,9 @@
 """Keys and signatures, taken out of whatever is logged, stored or shown."""
 
+import base64
 import logging
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from functools import lru_cache
 from typing import Final
 
@@ -68,12 +69,22 @@ _LOOKS_LIKE_A_KEY: Final = (
 )
 
 
+_ESCAPED_ALNUM = re.compile(
+    rb"(?:%(?:25)*|\\u00)(?:3[0-9]|[46][1-9a-fA-F]|[57][0-9aA])"
+)
+
+
 def _letter(char: str) -> str:
     """Return a pattern for a character as URLs, JSON and ``repr`` may write it."""
-    if char.isalnum():
-        return char
-    plain = re.escape(char)
-    return rf"(?:{plain}|(?i:%{ord(char):02x}|\\u{ord(char):04x})|\\{plain})"
+    plain, code = re.escape(char), _any_case(f"{ord(char):02x}")
+    escaped = rf"%(?:25)*{code}|{_BACKSLASH}u00{code}"
+    if not char.isalnum():
+        escaped += rf"|{_BACKSLASH}{plain}"
+    return rf"(?:{plain}|{escaped})"
+
+
+def _any_case(code: str) -> str:
+    return re.sub("[a-f]", lambda digit: f"[{digit[0]}{digit[0].upper()}]", code)
 
 
 @lru_cache(maxsize=64)
@@ -83,16 +94,36 @@ def spelled(secret: str) -> str:
     return pattern if len(secret) >= _SHORT_KEY else rf"(?<![\w-]){pattern}(?![\w-])"
 
 
+@lru_cache(maxsize=64)
+def _in_base64(secret: str) -> tuple[str, ...]:
+    """Return what is in any text in base64 that holds a secret, as Basic auth has it.
+
+    Three letters stand for four: what it looks like depends on where it begins.
+    """
+    if len(secret) < _SHORT_KEY:
+        return ()
+    found: dict[str, None] = {}
+    for before in range(3):
+        shifted = bytes(before) + secret.encode()
+        whole = slice(-(-before * 8 // 6), len(shifted) * 8 // 6)
+        for encode in (base64.b64encode, base64.urlsafe_b64encode):
+            found[encode(shifted).decode()[whole]] = None
+    return tuple(found)
+
+
 def mask_secrets(text: str, secrets: Iterable[str]) -> str:
     """Return text without the secrets, and without what looks like one.
 
     That is: presigned URLs' signatures, bearer tokens, passwords in addresses,
-    ``?token=…`` and the like. A secret is found percent-encoded and as JSON, too.
+    ``?token=…`` and the like. A secret is found percent-encoded, as JSON and in base64,
+    too.
 
     >>> mask_secrets("https://me:pw@host/?token=a&page=2 for k-1234567", ["k-1234567"])
     'https://***@host/?token=***&page=2 for ***'
     """
     for secret in sorted(filter(None, secrets), key=len, reverse=True):
+        for encoded in _in_base64(secret):
+            text = text.replace(encoded, MASK)
         text = re.sub(spelled(secret), MASK, text)
     for pattern, mask in _LOOKS_LIKE_A_KEY:
         text = pattern.sub(mask, text)
@@ -136,18 +167,33 @@ def _masked_query(query: re.Match[bytes]) -> bytes:
     return _PARAMETER.sub(masked, query[0]) if secret else query[0]
 
 
-def masked_body(body: bytes, key: str) -> bytes:
-    """Return a body without signatures and without the key, however spelled."""
+def masked_body(body: bytes, keys: Collection[str]) -> bytes:
+    """Return a body without signatures and without the keys, however spelled."""
     body = mask_signatures(body)
-    # Letters and digits are spelled one way only: a quick test for most bodies.
+    for key in keys:
+        for encoded in (
+            *map(str.encode, _in_base64(key)),
+            key.encode("utf-16-le")[:-1],
+        ):
+            if encoded in body:
+                body = body.replace(encoded, MASK.encode())
+        if _may_hold(body, key):
+            body = re.sub(spelled(key).encode(), MASK.encode(), body)
+    return body
+
+
+def _may_hold(body: bytes, key: str) -> bool:
+    """Tell whether a body may hold a key; quick, as most bodies do not."""
     longest = max(re.findall(r"[A-Za-z0-9]*", key), key=len)
-    if longest.encode() not in body:
-        return body
-    return re.sub(spelled(key).encode(), MASK.encode(), body)
+    # Letters and digits are mostly spelled as they are.
+    if longest.encode() in body:
+        return True
+    has_escapes = b"%" in body or b"\\u00" in body
+    return has_escapes and _ESCAPED_ALNUM.search(body) is not None
 
 
 class KeyFilter(logging.Filter):
-    """Keeps the key out of what httpx and httpcore log: an answer may echo it."""
+    """Keeps keys out of what httpx and httpcore log: an answer may echo it."""
 
     LOGGERS: Final = (
         "httpx",
@@ -158,11 +204,11 @@ class KeyFilter(logging.Filter):
         "httpcore.socks",
     )
 
-    def __init__(self, key: str) -> None:
+    def __init__(self, keys: Collection[str]) -> None:
         super().__init__()
-        self._key = key
+        self._keys = keys
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Let every record through, its key masked."""
-        record.msg, record.args = mask_secrets(record.getMessage(), [self._key]), ()
+        """Let every record through, its keys masked."""
+        record.msg, record.args = mask_secrets(record.getMessage(), self._keys), ()
         return True

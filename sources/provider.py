@@ -1,8 +1,10 @@
 """What a provider's folder offers, and what its collecting gives back."""
 
 import json
+import ssl
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TypeVar, get_origin, get_type_hints
 
 import msgspec
@@ -10,9 +12,11 @@ import msgspec
 from sources.errors import ConfigurationError, ExecledgerError
 
 __all__ = [
+    "AccountSettings",
     "Collected",
     "Progress",
     "Window",
+    "check_authority",
     "check_ranges",
     "listed_ids",
     "settings_from",
@@ -28,6 +32,18 @@ Progress = Callable[[str, int], None]
 def unwatched(what: str, more: int) -> None:
     """Take note of no progress."""
     del what, more
+
+
+class AccountSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What the settings of every provider have in common: their keys are not shown."""
+
+    def __repr__(self) -> str:
+        given = msgspec.structs.asdict(self)
+        shown = ", ".join(
+            f"{name}={'***' if name.endswith('key') and value else repr(value)}"
+            for name, value in given.items()
+        )
+        return f"{type(self).__name__}({shown})"
 
 
 class Window(msgspec.Struct, frozen=True):
@@ -72,6 +88,22 @@ def check_ranges(
     for name, (least, most) in ranges.items():
         if not least <= getattr(settings, name) <= most:  # NaN is in no range
             raise ValueError(f"{name} must be from {least:,} to {most:,}")
+
+
+def check_authority(ca_file: str) -> None:
+    """Raise ``ValueError`` where ``ca_file`` is given and holds no certificate."""
+    if not ca_file:
+        return
+    try:
+        path = Path(ca_file).expanduser()
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
+    except OSError as error:
+        is_read = isinstance(error, ssl.SSLError)
+        reason = "it holds no certificate" if is_read else error.strerror
+        raise ValueError(
+            f"ca_file cannot be used: {reason}. Set it to a PEM file with the "
+            "certificate of your own authority, or take it out"
+        ) from None
 
 
 def settings_from(kind: type[S], raw: Mapping[str, object], section: str) -> S:

@@ -98,16 +98,16 @@ def _last_reply(state: RetryCallState) -> Reply:
 
 def _may_pass(reply: Reply) -> bool:
     """Return whether the same request may fare better next time."""
-    if reply.too_large:
+    if reply.too_large or reply.is_distrusted:
         return False
     is_cut = reply.outcome in {"transport_error", "truncated"}
     return is_cut or reply.http_status in _RETRIED
 
 
 def _is_unaccepted(reply: Reply) -> bool:
-    """Return whether the server surely did nothing with the request."""
+    """Return whether the server did nothing with the request, and may next time."""
     too_many = reply.http_status == HTTPStatus.TOO_MANY_REQUESTS
-    return too_many or not reply.was_sent
+    return too_many or not (reply.was_sent or reply.is_distrusted)
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float | None:

@@ -107,7 +107,7 @@ def refuse(journal: Journal, submit: Submit, words: str) -> Submit:
 def _wait_s(desk: Desk, reply: Reply) -> float | None:
     """Return the seconds to the next try, or ``None`` where there is to be none."""
     is_busy = reply.http_status == HTTPStatus.TOO_MANY_REQUESTS
-    if reply.was_sent and not is_busy:
+    if reply.is_distrusted or (reply.was_sent and not is_busy):
         return None
     if not reply.was_sent and reply.attempts >= _CONNECTS:
         return None

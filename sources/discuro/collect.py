@@ -64,6 +64,7 @@ def connect(settings: Settings, *, attempts: int = Limits().attempts) -> Http:
         auth_scheme=settings.auth_scheme,
         limits=limits,
         allow_http=settings.allow_http,
+        ca_file=settings.ca_file,
     )
 
 

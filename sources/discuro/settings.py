@@ -2,16 +2,14 @@
 
 from typing import Annotated
 
-import msgspec
-
-from sources.provider import check_ranges
+from sources.provider import AccountSettings, check_authority, check_ranges
 
 __all__ = ["Settings"]
 
 _CENTURY_H = 876_600
 
 
-class Settings(msgspec.Struct, frozen=True, kw_only=True):
+class Settings(AccountSettings, frozen=True, kw_only=True):
     """One account at Discuro; each field is a key of ``[sources.discuro]``."""
 
     api_key: Annotated[str, "The API key; belongs into secrets.toml"]
@@ -29,6 +27,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     concurrency: Annotated[int, "Requests in flight"] = 8
     requests_per_second: Annotated[float, "Most requests a second"] = 20.0
     max_body_mb: Annotated[float, "Largest answer to read, MiB"] = 64.0
+    ca_file: Annotated[
+        str, "A PEM file with the certificate of your own authority, beside the usual"
+    ] = ""
     allow_http: Annotated[bool, "Whether plain http beyond loopback is allowed"] = False
 
     def __post_init__(self) -> None:
@@ -41,3 +42,4 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "max_body_mb": (0.001, 1_000_000),
         }
         check_ranges(self, within)
+        check_authority(self.ca_file)

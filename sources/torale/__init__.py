@@ -30,6 +30,7 @@ def torale_source(
     concurrency: int = 8,
     requests_per_second: float = 50.0,
     max_body_mb: float = 64.0,
+    ca_file: str = "",
     allow_http: bool = False,
     connection: str = "default",
     journal: str | Path | None = None,
@@ -49,6 +50,7 @@ def torale_source(
         concurrency: Requests in flight.
         requests_per_second: Most requests a second.
         max_body_mb: Largest answer to read, MiB.
+        ca_file: A PEM file with the certificate of your own authority.
         allow_http: Whether plain http beyond loopback is allowed.
         connection: The account's name in all keys, where there are several.
         journal: SQLite file that holds the responses until they are loaded; by

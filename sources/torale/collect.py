@@ -92,6 +92,7 @@ def connect(settings: Settings) -> Http:
         settings.api_key,
         limits=limits,
         allow_http=settings.allow_http,
+        ca_file=settings.ca_file,
     )
 
 

@@ -32,6 +32,7 @@ def unstract_source(
     requests_per_second: float = 20.0,
     read_timeout_s: float = 300.0,
     max_body_mb: float = 64.0,
+    ca_file: str = "",
     allow_http: bool = False,
     connection: str = "default",
     journal: str | Path | None = None,
@@ -59,6 +60,7 @@ def unstract_source(
         requests_per_second: Most requests a second.
         read_timeout_s: Seconds without a byte until a poll is given up.
         max_body_mb: Largest answer to read, MiB.
+        ca_file: A PEM file with the certificate of your own authority.
         allow_http: Whether plain http beyond loopback is allowed.
         connection: The deployment's name in all keys, where there are several.
         journal: SQLite file with the watch-list and the responses that are not

@@ -125,7 +125,14 @@ def connect(
         read_timeout_s=settings.read_timeout_s,
         attempts=attempts,
     )
-    return Http(settings.base_url, key, limits=limits, allow_http=settings.allow_http)
+    return Http(
+        settings.base_url,
+        key,
+        limits=limits,
+        allow_http=settings.allow_http,
+        ca_file=settings.ca_file,
+        also_masked=(settings.api_key, settings.platform_key),
+    )
 
 
 def line_of(settings: Settings, connection: str, client: DeploymentClient) -> Line:

@@ -2,16 +2,14 @@
 
 from typing import Annotated
 
-import msgspec
-
-from sources.provider import check_ranges
+from sources.provider import AccountSettings, check_authority, check_ranges
 
 __all__ = ["Settings"]
 
 _CENTURY_H = 876_600
 
 
-class Settings(msgspec.Struct, frozen=True, kw_only=True):
+class Settings(AccountSettings, frozen=True, kw_only=True):
     """One API deployment; each field is a key of ``[sources.unstract]``."""
 
     api_key: Annotated[str, "The key of the API deployment; belongs into secrets.toml"]
@@ -41,6 +39,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         float, "Seconds without a byte until a poll is given up"
     ] = 300.0
     max_body_mb: Annotated[float, "Largest answer to read, MiB"] = 64.0
+    ca_file: Annotated[
+        str, "A PEM file with the certificate of your own authority, beside the usual"
+    ] = ""
     allow_http: Annotated[bool, "Whether plain http beyond loopback is allowed"] = False
 
     @property
@@ -59,3 +60,4 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "max_body_mb": (0.001, 1_000_000),
         }
         check_ranges(self, within)
+        check_authority(self.ca_file)

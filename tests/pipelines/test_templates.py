@@ -18,6 +18,7 @@ OF_ALL = {
     "execledger.home",
     "execledger.max_body_mb",
     "execledger.allow_http",
+    "execledger.ca_file",
     "execledger.poll_interval_s",
     "execledger.schedule_s",
     "execledger.rules",

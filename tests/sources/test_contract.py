@@ -7,6 +7,7 @@ from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -35,6 +36,20 @@ JSON = st.recursive(
     max_leaves=12,
 )
 """Any JSON, NaN, infinities, lone surrogates and integers beyond 64 bits included."""
+
+
+@pytest.mark.parametrize("provider", providers())
+def test_settings_do_not_show_their_keys(provider: str) -> None:
+    """Law: in a message or traceback, settings stand without what is secret."""
+    kind = part(provider, "settings").Settings
+    fields = [field.name for field in msgspec.structs.fields(kind)]
+    given = {name: f"canary of {name}" for name in fields if name.endswith("key")}
+    needed = {"organization_id": "o", "api_name": "a"}
+
+    made = kind(**given, **{n: v for n, v in needed.items() if n in fields})
+
+    assert "api_key=***" in repr(made)
+    assert "canary" not in f"{made} {made!r} {[made]}"
 
 
 @pytest.fixture(scope="module")

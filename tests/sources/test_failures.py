@@ -117,6 +117,21 @@ def cut(status: int | None, **fields: Any) -> Reply:
             ),
         ),
         (
+            reply(
+                None,
+                outcome="transport_error",
+                error="ConnectError: [SSL: CERTIFICATE_VERIFY_FAILED] unknown",
+            ),
+            TransportFault,
+            (
+                "Torale: GET https://a.io/x was not sent, as the server's certificate "
+                "cannot be trusted (ConnectError: [SSL: CERTIFICATE_VERIFY_FAILED] "
+                "unknown). If an authority of your own signed it, set "
+                "SOURCES__TORALE__CA_FILE to that authority's PEM file; else check "
+                "base_url, and who answers there."
+            ),
+        ),
+        (
             cut(200),
             TransportFault,
             (
@@ -217,6 +232,7 @@ def test_the_words_of_the_provider_are_fit_to_be_shown(body: bytes, words: str) 
         b"\xff\xfe\x00",
         b"1" * 5_000,
         b'{"detail": null, "error": 5}',
+        '{"detail": "nobody masks this"}'.encode("utf-16"),
         b"<html>Not here</html>",
     ],
 )

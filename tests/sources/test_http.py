@@ -754,6 +754,27 @@ def test_a_key_that_the_server_echoes_stands_nowhere(
     assert "canary" not in caplog.text + repr(reply) + shown
 
 
+@pytest.mark.parametrize(
+    "said", [KEY, "other-canary", r"\u0073k_c\u0061nary-0123+456/789="]
+)
+def test_every_key_of_the_account_is_masked_however_it_is_repeated(said: str) -> None:
+    """Law: a server knows all keys of an account, and may repeat any of them."""
+    body = f'{{"{said}": ["{said}"]}}'.encode()
+
+    reply, _ = ask(answer(404, body), also_masked=("other-canary", ""))
+
+    assert reply.body == b'{"***": ["***"]}'
+
+
+def test_a_key_in_the_name_of_a_header_is_masked() -> None:
+    """Law: names are kept as values are."""
+    said = answer(**{"X-RateLimit-canary-0123": "1"})
+
+    reply, _ = ask(said, also_masked=("canary-0123",))
+
+    assert "x-ratelimit-***" in reply.headers
+
+
 def test_a_key_in_the_words_of_a_fault_is_masked() -> None:
     """A head that cannot be read is quoted by the library; the key in it is not."""
     reply, _ = ask(Ending(f"HTTP/1.1 200 OK\r\n{KEY}\r\n\r\n".encode(), "closed"))

@@ -1,13 +1,15 @@
 """Keys and signatures are masked wherever they stand, and nothing else is."""
 
 import json
+from base64 import b64encode, urlsafe_b64encode
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sources.addresses import quote_segment
-from sources.masking import mask_secrets, mask_signatures
+from sources.masking import mask_secrets, mask_signatures, masked_body
 
 KEY = "sk_canary-0123+456/789="
 URL = "https://a.io/x"
@@ -21,6 +23,10 @@ URL = "https://a.io/x"
         "sk_canary-0123%2b456%2f789%3d",
         r"sk_canary-0123+456\/789=",
         r"sk_canary-0123\u002b456\u002F789\u003d",
+        r"\u0073\u006b_canary-\u0030123+456/789=",
+        r"sk_can\\u0061ry-0123\\\\u002b456\\/789=",
+        "%73k_c%61nary-0123+456/789=",
+        "sk_canary-0123%252B456%252f789%253D",
         f"x{KEY}x",
     ],
 )
@@ -32,6 +38,46 @@ def test_a_key_is_masked_however_it_is_spelled(spelled: str) -> None:
     assert "789" not in masked
     assert masked.startswith("before ")
     assert masked.endswith(" after")
+
+
+@pytest.mark.parametrize("before", ["", "u:", "user:", "me and "])
+@pytest.mark.parametrize("after", ["", ":", ":password"])
+@pytest.mark.parametrize("encode", [b64encode, urlsafe_b64encode])
+def test_a_key_is_masked_in_base64_wherever_it_begins(
+    before: str, after: str, encode: Callable[[bytes], bytes]
+) -> None:
+    """As Basic auth has it, alone, as a user or as a password."""
+    encoded = encode(f"{before}{KEY}{after}".encode()).decode()
+
+    masked = mask_secrets(f"got {encoded}", [KEY])
+    body = masked_body(f'{{"got": "{encoded}"}}'.encode(), [KEY])
+
+    assert masked.startswith("got ")
+    for said in (masked, body.decode()):
+        assert "***" in said
+        assert encoded[4:-4] not in said
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        json.dumps({KEY: KEY}).encode(),
+        b'{"a": "sk_canar\\u0079-0123+456/789="}',
+        b"%73k_canary-0123+456/789=",
+        json.dumps(KEY).encode("utf-16-le"),
+        json.dumps(KEY).encode("utf-16-be"),
+        b"sk_canary-0123+456/789=, other_canary, sk_canary-0123+456/789=",
+    ],
+)
+def test_keys_are_masked_in_a_body_however_they_are_spelled(body: bytes) -> None:
+    """All keys of the account, and each time that they stand there."""
+    masked = masked_body(body, [KEY, "other_canary"])
+
+    assert b"***" in masked
+    for encoding in ("utf-8", "utf-16-le", "utf-16-be"):
+        text = masked.decode(encoding, "replace")
+        assert "789=" not in text
+        assert "other_canary" not in text
 
 
 def test_of_two_secrets_the_longer_is_masked_whole() -> None:
@@ -217,3 +263,22 @@ def test_no_key_survives_masking(before: str, key: str, after: str) -> None:
     masked = [mask_secrets(echo, [key]) for echo in echoes]
 
     assert all(key not in text.replace("***", "\n") for text in masked)
+
+
+@given(
+    key=st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=8),
+    escaped=st.sets(st.integers(0, 7)),
+    form=st.sampled_from(
+        [r"\u{:04x}", r"\u{:04X}", r"\\u{:04x}", "%{:02x}", "%{:02X}"]
+    ),
+)
+def test_no_key_survives_in_a_body_with_letters_escaped(
+    key: str, escaped: set[int], form: str
+) -> None:
+    """Any letters of a key may be escaped, in JSON, JSON within JSON or an address."""
+    said = "".join(
+        form.format(ord(char)) if place in escaped else char
+        for place, char in enumerate(key)
+    )
+
+    assert said.encode() not in masked_body(b"<" + said.encode() + b">", [key])
