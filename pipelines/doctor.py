@@ -1,9 +1,12 @@
 """Whether configuration, keys, connections and the home are as they should be."""
 
 import asyncio
+import re
 import stat
-from collections.abc import Callable, Iterator, Sequence
+import tomllib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -17,6 +20,7 @@ from pipelines.rules import FILE as RULES
 from pipelines.rules import FailureRule, own_rows
 from pipelines.store import Home
 from sources import part
+from sources.addresses import is_loopback
 from sources.errors import ExecledgerError
 
 __all__ = ["CONFIGURATION", "Finding", "examine"]
@@ -24,8 +28,9 @@ __all__ = ["CONFIGURATION", "Finding", "examine"]
 CONFIGURATION = "configuration"
 """The subject of a finding that is no provider's and no file's fault."""
 
-_SECRETS = Path(".dlt") / "secrets.toml"
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
+_SECRET = re.compile(r"(?:.*_)?(?:key|password|secret|token|credentials)")
+"""Names of settings that belong into secrets.toml."""
 
 
 class Finding(msgspec.Struct):
@@ -46,12 +51,13 @@ def _fault(subject: str, message: str) -> Finding:
 
 def examine(home: Home, selected: Sequence[str] = ()) -> list[Finding]:
     """Return what was found; nothing is consumed at any provider, nothing changed."""
-    found = [*_files(home)]
+    found = [*_shared(home), *_files(home)]
     try:
         known = accounts(selected)
     except ExecledgerError as error:
         return [_fault(CONFIGURATION, str(error)), *found]
-    return [asyncio.run(_account(account)) for account in known] + found
+    asked = [asyncio.run(_account(account)) for account in known]
+    return [*asked, *_in_the_clear(known), *found]
 
 
 async def _account(account: Account) -> Finding:
@@ -65,10 +71,56 @@ async def _account(account: Account) -> Finding:
     return _well(account.name, f"{account.settings.base_url} answers: {said}")
 
 
+def _in_the_clear(known: Sequence[Account]) -> Iterator[Finding]:
+    """Yield the accounts whose key goes through the network unencrypted."""
+    for account in known:
+        address = urlsplit(account.settings.base_url)
+        if address.scheme == "http" and not is_loopback(address.hostname or ""):
+            yield _fault(
+                account.name,
+                f"{account.settings.base_url} takes the key unencrypted, as allow_http "
+                "lets it. Set base_url to https://, and take allow_http out",
+            )
+
+
+def _shared(home: Home) -> Iterator[Finding]:
+    """Yield what others can read, or what stands where others may read it."""
+    for folder in dict.fromkeys((Path(), Path.home())):
+        secrets = folder / ".dlt" / "secrets.toml"
+        if _is_shared(secrets):
+            yield _fault(str(secrets), f"others can read it: chmod 600 {secrets}")
+        config = folder / ".dlt" / "config.toml"
+        for name in _secrets_in(config):
+            yield _fault(
+                str(config),
+                f"{name} stands in it, though it is secret. Move it to {secrets}, and "
+                "take a new key where others have seen the file",
+            )
+    if _is_shared(home.path):
+        yield _fault("home", f"others can enter {home.path}: chmod 700 {home.path}")
+
+
+def _is_shared(path: Path) -> bool:
+    return path.exists() and bool(path.stat().st_mode & _OTHERS)
+
+
+def _secrets_in(config: Path) -> list[str]:
+    """Return the names of the secret settings in a config.toml."""
+    try:
+        return list(_secret_names(tomllib.loads(config.read_text("utf-8"))))
+    except (OSError, ValueError):  # what it is good for is looked at elsewhere
+        return []
+
+
+def _secret_names(table: Mapping[str, object], before: str = "") -> Iterator[str]:
+    for name, value in table.items():
+        if isinstance(value, dict):
+            yield from _secret_names(value, f"{before}{name}.")
+        elif value and _SECRET.fullmatch(name):
+            yield before + name
+
+
 def _files(home: Home) -> Iterator[Finding]:
-    if _SECRETS.exists() and _SECRETS.stat().st_mode & _OTHERS:
-        mend = f"others can read it: chmod 600 {_SECRETS}"
-        yield _fault(str(_SECRETS), mend)
     if home.rules.exists() or home.own_rules:
         yield _tried("rules", lambda: _own(home))
     yield from _limits()

@@ -4,7 +4,7 @@ import asyncio
 import json
 import os
 import zlib
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Collection, Mapping
 from contextlib import aclosing
 from functools import partial
 from pathlib import Path
@@ -13,7 +13,13 @@ from typing import Any, BinaryIO, cast
 import httpx
 import msgspec
 
+from sources.masking import blanked
+
 __all__ = ["Body", "Spool", "read_body", "spooled", "words_of"]
+
+
+_SPELLED = 10
+"""Bytes at most for one character of a key, however it is spelled."""
 
 
 class _Identity:
@@ -80,12 +86,18 @@ class Spool:
 
     A process that is killed meanwhile leaves there what it had received of a result
     that the server hands out once. The first line of the file is a JSON object that
-    says what answer it is.
+    says what answer it is. Keys that are repeated in the body are never in the file,
+    which keeps its length.
     """
 
-    def __init__(self, path: Path, head: Mapping[str, object]) -> None:
+    def __init__(
+        self, path: Path, head: Mapping[str, object], keys: Collection[str] = ()
+    ) -> None:
         self._path = path
         self._head = head
+        self._keys = keys
+        self._reach = max(map(len, keys), default=0) * _SPELLED
+        self._last = b""
         self._file: BinaryIO | None = None
         self._is_well = True
 
@@ -101,9 +113,19 @@ class Spool:
                 self._file = open(self._path, "wb", 0, opener=opener)  # noqa: SIM115 (no opener there; closed by close)
                 self._file.write(json.dumps(self._head).encode() + b"\n")
             if self._file is not None and self._is_well:
-                self._file.write(data)
+                self._add(self._file, data)
         except OSError:
             self._is_well = False
+
+    def _add(self, file: BinaryIO, data: bytes) -> None:
+        """Write a piece; where it ends a key, also what begins the key, over it."""
+        near = blanked(self._last + data, self._keys)
+        if near.startswith(self._last):
+            file.write(near[len(self._last) :])
+        else:
+            file.seek(-len(self._last), os.SEEK_CUR)
+            file.write(near)
+        self._last = near[max(len(near) - self._reach, 0) :]
 
     def close(self) -> None:
         """Close the file; it stays until the answer is safe elsewhere."""

@@ -291,7 +291,7 @@ class Http:
             "http_status": response.status_code,
             "headers": self._kept(response.headers),
         }
-        return Spool(path, head | {"length": _length(response)})
+        return Spool(path, head | {"length": _length(response)}, self._keys)
 
     def recovered(
         self,

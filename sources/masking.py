@@ -9,6 +9,7 @@ from typing import Final
 
 __all__ = [
     "KeyFilter",
+    "blanked",
     "mask_secrets",
     "mask_signatures",
     "masked_body",
@@ -179,6 +180,15 @@ def masked_body(body: bytes, keys: Collection[str]) -> bytes:
                 body = body.replace(encoded, MASK.encode())
         if _may_hold(body, key):
             body = re.sub(spelled(key).encode(), MASK.encode(), body)
+    return body
+
+
+def blanked(body: bytes, keys: Collection[str]) -> bytes:
+    """Return a body of the same length, with the keys in it as asterisks."""
+    for key in keys:
+        if _may_hold(body, key):
+            pattern = spelled(key).encode()
+            body = re.sub(pattern, lambda found: b"*" * len(found[0]), body)
     return body
 
 

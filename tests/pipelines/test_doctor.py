@@ -195,6 +195,97 @@ def test_secrets_that_others_can_read_are_a_fault(
 
 
 @pytest.mark.usefixtures("url")
+def test_a_key_in_config_toml_is_a_fault_wherever_it_stands(
+    home: Home, configure: Configure, here: Path
+) -> None:
+    """Law: each is named by its place and never shown; what mends it is said."""
+    canaries = [f"canary-{number}" for number in range(5)]
+    text = (
+        '[sources.torale]\napi_key = "{}"\nbase_url = "https://a.example"\n'
+        '[sources.torale.connections.eu]\napi_key = "{}"\n'
+        '[sources.unstract]\nplatform_key = "{}"\napi_key = ""\n'
+        '[destination.postgres]\ncredentials = "{}"\n'
+    )
+    configure(config=text.format(*canaries))
+    user = here.parent / "user" / ".dlt"
+    user.mkdir(parents=True)
+    (user / "config.toml").write_text(f'[sources.discuro]\napi_key = "{canaries[4]}"')
+
+    ran = doctor(home)
+    said = doctor(home, "--json")
+
+    told = [
+        f"FAIL .dlt/config.toml: {name} stands in it"
+        for name in (
+            "sources.torale.api_key",
+            "sources.torale.connections.eu.api_key",
+            "sources.unstract.platform_key",
+            "destination.postgres.credentials",
+        )
+    ]
+    assert (ran.code, said.code) == (1, 1)
+    assert [line.partition(",")[0] for line in ran.out.splitlines()[1:5]] == told
+    assert "Move it to .dlt/secrets.toml" in ran.out
+    assert f"FAIL {user}/config.toml: sources.discuro.api_key stands in it" in ran.out
+    faults = [one for one in json.loads(said.out) if not one["is_ok"]]
+    assert len(faults) == 5
+    assert "canary" not in ran.out + said.out
+
+
+@pytest.mark.parametrize("mode", [0o750, 0o701, 0o777])
+@pytest.mark.usefixtures("url")
+def test_a_home_that_others_can_enter_is_a_fault(loaded: Home, mode: int) -> None:
+    """Law: the line has the command that mends it, also for programs."""
+    loaded.path.chmod(mode)
+
+    ran, said = doctor(loaded), doctor(loaded, "--json")
+
+    mend = f"others can enter {loaded.path}: chmod 700 {loaded.path}"
+    assert (ran.code, said.code) == (1, 1)
+    assert f"FAIL home: {mend}" in ran.out
+    assert {"subject": "home", "is_ok": False, "message": mend} in json.loads(said.out)
+
+
+def test_secrets_of_the_user_that_others_can_read_are_a_fault(
+    home: Home, url: str, here: Path
+) -> None:
+    """Law: the file in the user's own folder is read, so it is looked at."""
+    secrets = here.parent / "user" / ".dlt" / "secrets.toml"
+    secrets.parent.mkdir(parents=True)
+    secrets.touch(mode=0o604)
+    secrets.chmod(0o604)
+
+    ran = doctor(home)
+
+    assert ran.code == 1
+    assert f"FAIL {secrets}: others can read it: chmod 600 {secrets}" in ran.out
+    assert f"{url} answers" in ran.out
+
+
+def test_a_key_that_travels_in_the_clear_is_a_fault(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Law: allow_http with an address beyond this machine is said, and what to do."""
+    monkeypatch.setenv("SOURCES__TORALE__BASE_URL", "http://192.0.2.1:9")
+    monkeypatch.setenv("SOURCES__TORALE__API_KEY", KEY)
+    monkeypatch.setenv("EXECLEDGER__ALLOW_HTTP", "true")
+
+    async def fine(settings: object) -> str:
+        del settings
+        return "fine"
+
+    monkeypatch.setattr(part("torale", "collect"), "check", fine)
+
+    ran = doctor(home)
+
+    assert ran.code == 1
+    assert (
+        "FAIL torale:default: http://192.0.2.1:9 takes the key unencrypted" in ran.out
+    )
+    assert "Set base_url to https://" in ran.out
+
+
+@pytest.mark.usefixtures("url")
 def test_a_file_of_somebody_else_in_the_stores_place_is_a_fault(home: Home) -> None:
     """Law: a database without our tables is told, not a traceback."""
     home.create()

@@ -1187,8 +1187,27 @@ def test_the_key_stands_in_nothing_that_is_recovered(tmp_path: Path) -> None:
     ask(echo, request={"retry": "none", "arriving": arriving})
     reply = recovered(arriving)
 
-    assert KEY not in repr(reply)
-    assert KEY not in arriving.read_text().partition("\n")[0]
+    assert KEY not in repr(reply) + arriving.read_text()
+
+
+@pytest.mark.parametrize(
+    "said", [KEY, KEY.replace("k", r"\u006b").replace("a", r"\u0061")]
+)
+def test_a_key_is_never_in_the_file_of_what_arrives_however_it_is_cut(
+    tmp_path: Path, said: str
+) -> None:
+    """Law: after each byte the file is as long as what came, and has no whole key."""
+    arriving, data = tmp_path / "a", f'{{"a": "{said}", "b": 1}}'.encode() * 9
+    spool = Spool(arriving, {}, (KEY,))
+
+    for place in range(len(data)):
+        spool.write(data[place : place + 1])
+        kept = arriving.read_bytes().partition(b"\n")[2]
+        assert len(kept) == place + 1
+        assert said.encode() not in kept
+    spool.close()
+
+    assert kept == data.replace(said.encode(), b"*" * len(said))
 
 
 def gzipped(data: bytes) -> bytes:
