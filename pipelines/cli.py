@@ -48,6 +48,7 @@ def main() -> None:
     from sources.errors import ConfigurationError, ExecledgerError, StoreLocked
 
     tune()
+    os.umask(0o077)  # whatever is made, also by libraries, is its owner's alone
     with suppress(ValueError):  # only the main thread hears signals
         signal.signal(signal.SIGTERM, _terminated)
     try:

@@ -1,6 +1,7 @@
 """The command line, run within the tests' own process."""
 
 import io
+import os
 import sys
 from contextlib import redirect_stderr, redirect_stdout
 from typing import NamedTuple
@@ -42,6 +43,7 @@ def execledger(
     """Run a command as ``execledger`` does; ``None`` closes standard input."""
     out, err = (Stream(is_terminal=is_terminal) for _ in range(2))
     given = None if stdin is None else Stream(stdin, is_terminal=is_terminal)
+    mask = os.umask(0o022)  # which the command sets for its process
     with (
         patch.object(sys, "argv", ["execledger", *arguments]),
         patch.object(sys, "stdin", given),
@@ -52,6 +54,8 @@ def execledger(
             main()
         except SystemExit as ended:
             code = ended.code
+        finally:
+            os.umask(mask)
     assert isinstance(code, int)
     raw = out.written()
     return Ran(code, raw.decode(errors="replace"), err.written().decode(), raw)

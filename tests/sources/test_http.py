@@ -768,7 +768,7 @@ def test_every_key_of_the_account_is_masked_however_it_is_repeated(said: str) ->
 
 def test_a_key_in_the_name_of_a_header_is_masked() -> None:
     """Law: names are kept as values are."""
-    said = answer(**{"X-RateLimit-canary-0123": "1"})
+    said = b"HTTP/1.1 204 None\r\nX-RateLimit-canary-0123: 1\r\n\r\n"
 
     reply, _ = ask(said, also_masked=("canary-0123",))
 
