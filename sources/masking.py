@@ -3,7 +3,7 @@
 import base64
 import logging
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from functools import lru_cache
 from typing import Final
 
@@ -168,27 +168,26 @@ def _masked_query(query: re.Match[bytes]) -> bytes:
     return _PARAMETER.sub(masked, query[0]) if secret else query[0]
 
 
-def masked_body(body: bytes, keys: Collection[str]) -> bytes:
+def masked_body(body: bytes, keys: Iterable[str]) -> bytes:
     """Return a body without signatures and without the keys, however spelled."""
-    body = mask_signatures(body)
-    for key in keys:
-        for encoded in (
-            *map(str.encode, _in_base64(key)),
-            key.encode("utf-16-le")[:-1],
-        ):
-            if encoded in body:
-                body = body.replace(encoded, MASK.encode())
-        if _may_hold(body, key):
-            body = re.sub(spelled(key).encode(), MASK.encode(), body)
-    return body
+    return _without(mask_signatures(body), keys, lambda _: MASK.encode())
 
 
-def blanked(body: bytes, keys: Collection[str]) -> bytes:
+def blanked(body: bytes, keys: Iterable[str]) -> bytes:
     """Return a body of the same length, with the keys in it as asterisks."""
+    return _without(body, keys, lambda length: b"*" * length)
+
+
+def _without(body: bytes, keys: Iterable[str], mask: Callable[[int], bytes]) -> bytes:
+    """Return a body with a mask for each key; it is told the length of what was."""
     for key in keys:
+        wide = key.encode("utf-16-le")[:-1]
+        for encoded in (wide, *map(str.encode, _in_base64(key))):
+            if encoded in body:
+                body = body.replace(encoded, mask(len(encoded)))
         if _may_hold(body, key):
             pattern = spelled(key).encode()
-            body = re.sub(pattern, lambda found: b"*" * len(found[0]), body)
+            body = re.sub(pattern, lambda found: mask(len(found[0])), body)
     return body
 
 

@@ -15,8 +15,10 @@ import pyarrow.parquet as pq
 import pytest
 
 import pipelines.query
-from pipelines.query import Result, as_text, tables
+from pipelines.query import Result, as_text, rows_of, tables
+from pipelines.readers import read_only
 from pipelines.store import Home
+from sources.errors import ConfigurationError
 from sources.records import TABLES
 from tests.pipelines.command import Ran, execledger
 
@@ -364,3 +366,137 @@ def test_tables_speaks_to_people_and_to_programs(small: Home) -> None:
         },
         {"name": "marts.ones", "rows": 1, "comment": ""},
     ]
+
+
+# --- reaching beyond the store ------------------------------------------------
+
+
+@pytest.fixture
+def secret(small: Home, tmp_path: Path) -> Path:
+    """Return a file that holds a canary, beside the store of a home of its own."""
+    del small
+    file = tmp_path / "folder" / "secret.csv"
+    file.parent.mkdir()
+    file.write_text("canary\nof-a-file\n", "utf-8")
+    return file
+
+
+def reached(home: Home, sql: str) -> str:
+    """Return the rows of a query as text; nothing where it is refused."""
+    try:
+        return repr(rows_of(home, sql).rows)
+    except ConfigurationError:
+        return ""
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "from {}('@')",
+        "from {}(['@'])",
+        "from {}('@', '@')",
+        "pragma {}('@')",
+        "select {}('@')",
+    ],
+)
+def test_no_function_of_duckdb_reads_or_writes_a_file(
+    small: Home, secret: Path, call: str
+) -> None:
+    """Law: whichever function is given a path, what is in that file stays there."""
+    before = sorted(secret.parent.iterdir())
+    kind = {"f": "table", "p": "pragma", "s": "scalar"}[call[0]]
+    with read_only(small) as con:
+        names = con.execute(
+            "select distinct function_name from duckdb_functions() where "
+            "function_type = ? and regexp_full_match(function_name, '[a-z_0-9]+') and "
+            "(function_type <> 'scalar' or parameter_types[1] = 'VARCHAR')",
+            [kind],
+        ).fetchall()
+        said = []
+        for (name,) in names:
+            try:
+                sql = call.format(name).replace("@", str(secret))
+                said.append(f"{name}: {con.execute(sql).fetchmany(99)!r}")
+            except duckdb.Error as error:
+                said.append(f"{name}: {error}")
+
+    assert len(names) > 3
+    assert [each for each in said if "of-a-file" in each] == []
+    assert sorted(secret.parent.iterdir()) == before
+    assert [file.name for file in small.path.iterdir()] == ["published.duckdb"]
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "from '{file}'",
+        "from query_table('{file}')",
+        "from query('from ''{file}''')",
+        "copy (select 1) to '{file}'",
+        "copy (select 1) to '{file}.new' (format parquet)",
+        "copy execledger.executions from '{file}'",
+        "copy execledger.executions to '{store}'",
+        "export database '{file}.new'",
+        "import database '{folder}'",
+        "attach '{store}' as again",
+        "attach '{file}.new' as another (type sqlite)",
+        "attach 'http://127.0.0.1:9/x.duckdb' as far",
+        "from 'http://127.0.0.1:9/x.csv'",
+        "from read_parquet('s3://bucket/x.parquet')",
+        "from read_text('/dev/stdin')",
+        "from read_text('/proc/self/environ')",
+        "load httpfs",
+        "load '{file}'",
+        "install httpfs from 'http://127.0.0.1:9'",
+        "update extensions",
+        "create persistent secret s (type http, bearer_token 'x')",
+        "select getenv('CANARY')",
+        "from reachable",
+        "from reachable_too",
+        "set threads = 1",
+        "set lock_configuration = false",
+        "reset lock_configuration",
+        "set disabled_filesystems = ''",
+        "set home_directory = '{folder}'",
+        "set temp_directory = '{folder}'",
+        "set secret_directory = '{folder}'",
+        "set extension_directory = '{folder}'",
+        "set log_query_path = '{file}.new'",
+        "pragma enable_profiling",
+        "set profiling_output = '{file}.new'",
+        "call enable_logging(storage => 'file', storage_path => '{folder}')",
+        "use memory; copy (select 1) to '{file}'",
+        "detach published",
+        "insert into execledger.executions values ('e2')",
+        "begin; drop table execledger.executions; commit",
+        "create view marts.more as select 1",
+    ],
+)
+def test_a_query_reaches_nothing_but_the_store(
+    small: Home, secret: Path, sql: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Law: no file, network, extension, setting, secret, variable or environment."""
+    import pandas as pd
+
+    reachable = pd.DataFrame({"canary": ["of-a-frame"]})
+    monkeypatch.setitem(globals(), "reachable_too", reachable)
+    monkeypatch.setenv("CANARY", "of-the-environment")
+    before = secret.read_bytes(), small.published.read_bytes()
+    names = {"file": secret, "store": small.published, "folder": secret.parent}
+
+    with pytest.raises(ConfigurationError, match="The query fails"):
+        rows_of(small, sql.format(**names))
+
+    assert (secret.read_bytes(), small.published.read_bytes()) == before
+    assert list(secret.parent.iterdir()) == [secret]
+    assert [file.name for file in small.path.iterdir()] == ["published.duckdb"]
+
+
+def test_what_a_query_makes_in_memory_ends_with_it(small: Home, secret: Path) -> None:
+    """Law: temporary tables and variables are allowed, and nothing keeps them."""
+    sql = "create temp table t as select 'canary' as x; from t"
+
+    assert reached(small, sql) == "[('canary',)]"
+    assert reached(small, "from t") == ""
+    assert reached(small, "from duckdb_secrets()") == "[]"
+    assert list(secret.parent.iterdir()) == [secret]
