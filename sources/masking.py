@@ -28,7 +28,8 @@ _SIGNED_VALUE = rf"(?:[A-Za-z0-9+/=._~:@-]++|{_ESCAPED})++"
 _ANY_VALUE = rf"(?:[^&\s\"'<>\\?%#]++|{_ESCAPED})*+"
 
 _SIGNATURE = re.compile(
-    rf"((?i:X-Amz-(?:Signature|Credential|Security-Token)|X-Goog-(?:Signature|Credential))"
+    rf"((?i:X-(?:Amz|Oss)-(?:Signature|Credential|Security-Token)|"
+    rf"X-Goog-(?:Signature|Credential))"
     rf"{_EQUALS}){_SIGNED_VALUE}".encode()
 )
 _QUERY = re.compile(
@@ -41,19 +42,22 @@ _PARAMETER = re.compile(
 _SIGNED_TOGETHER: Final = (
     # Parameter that gives the scheme away, parameters that are secret beside it.
     (b"awsaccesskeyid", {b"awsaccesskeyid", b"signature"}),  # S3, version 2
+    (b"ossaccesskeyid", {b"ossaccesskeyid", b"signature"}),  # Alibaba, version 1
+    (b"accesskeyid", {b"accesskeyid", b"signature"}),  # Huawei
+    (b"alt", {b"token"}),  # Firebase
     (b"googleaccessid", {b"googleaccessid", b"signature"}),  # GCS, version 2
     (b"key-pair-id", {b"key-pair-id", b"signature"}),  # CloudFront
     (b"se", {b"sig"}),  # Azure: expiry
     (b"sv", {b"sig"}),  # Azure: version
 )
-_ALONE_MARKS: Final = (b"X-Amz-", b"x-amz-", b"X-Goog-", b"x-goog-")
-_ALONE_MARKS_HAVE: Final = (b"mz-", b"oog-")
+_ALONE_MARKS: Final = (b"X-Amz-", b"x-amz-", b"X-Goog-", b"x-goog-", b"oss-signature")
+_ALONE_MARKS_HAVE: Final = (b"mz-", b"oog-", b"oss-signature")
 _TOGETHER_MARKS: Final = tuple(
     name + equals
-    for name in (b"sig", b"ignature")
+    for name in (b"sig", b"ignature", b"token")
     for equals in (b"=", b"%3D", b"%3d", b"\\u003d", b"\\u003D")
 )
-_TOGETHER_MARKS_HAVE: Final = (b"sig", b"ignature")
+_TOGETHER_MARKS_HAVE: Final = (b"sig", b"ignature", b"ken=", b"ken%3", b"ken\\u003")
 
 _LOOKS_LIKE_A_KEY: Final = (
     (re.compile(r"(?i)\b(bearer|basic)\s+(?=\S*\d)[\w.~+/=-]{8,}"), rf"\1 {MASK}"),
@@ -133,7 +137,9 @@ def mask_secrets(text: str, secrets: Iterable[str]) -> str:
 
 
 def mask_signatures(body: bytes) -> bytes:
-    r"""Return a body without the signatures of presigned URLs (S3, GCS, Azure).
+    r"""Return a body without the signatures of presigned URLs.
+
+    Of S3, GCS, Azure, CloudFront, Firebase, Alibaba and Huawei.
 
     The rest stays as it is, byte for byte. ``&`` may be written ``\u0026``,
     ``&amp;`` or ``%26``.

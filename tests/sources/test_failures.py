@@ -21,6 +21,7 @@ from sources.errors import (
 )
 from sources.exchange import Reply
 from sources.failures import failure, is_html
+from tests.sources.test_masking import SIGNED
 
 KEY = "sk_canary-0123+456/789="
 URL = "https://a.io/x"
@@ -219,6 +220,16 @@ def test_the_words_of_the_provider_are_fit_to_be_shown(body: bytes, words: str) 
     error = failure(reply(400, body), "Torale")
 
     assert f"(400: {words})" in str(error)
+
+
+@pytest.mark.parametrize(("signed", "masked"), SIGNED)
+def test_no_signature_stands_in_the_words_of_an_error(signed: str, masked: str) -> None:
+    """Law: a presigned address that a provider could not read is said without it."""
+    body = json.dumps({"errors": [{"detail": f"no {signed}"}]}).encode()
+
+    error = failure(reply(400, body), "Torale")
+
+    assert f"(400: no {masked})" in str(error)
 
 
 @pytest.mark.parametrize(

@@ -154,6 +154,22 @@ SIGNED = [
         "https://b.blob.core.windows.net/f?sv=2024-01-01&se=2024-01-01T00:00:00Z&sig=a%2B",
         "https://b.blob.core.windows.net/f?sv=2024-01-01&se=2024-01-01T00:00:00Z&sig=***",
     ),
+    (
+        "https://b.oss.example.com/f?x-oss-credential=AK%2F2024&x-oss-expires=9&x-oss-signature=0f",
+        "https://b.oss.example.com/f?x-oss-credential=***&x-oss-expires=9&x-oss-signature=***",
+    ),
+    (
+        "https://b/f?OSSAccessKeyId=LTAI1&Expires=9&Signature=a%2Bb%3D",
+        "https://b/f?OSSAccessKeyId=***&Expires=9&Signature=***",
+    ),
+    (
+        "https://obs/f?AccessKeyId=HW1&Expires=9&Signature=a%2Bb%3D",
+        "https://obs/f?AccessKeyId=***&Expires=9&Signature=***",
+    ),
+    (
+        "https://fire/v0/b/x/o/f?alt=media&token=0f1e-2d",
+        "https://fire/v0/b/x/o/f?alt=media&token=***",
+    ),
     ("/f?sig=a%2B&se=9#page=2", "/f?sig=***&se=9#page=2"),
     (
         "https://c/f?Expires=9&Signature=a-b_~&Key-Pair-Id=K1",
@@ -200,6 +216,8 @@ def test_signatures_within_a_quoted_address_are_masked(
         "/f?sig=abc&page=1",
         "/f?Signature=abc&page=1",
         "/f?se=9&sv=2&design=abc",
+        "/f?token=abc&page=1",
+        "token=7, total_tokens=9",
         "/f?AWSAccessKeyId=AKIA1&a=1 Signature=abc",
         "the X-Amz-Signature header",
         "X-Amz-Signature=",
