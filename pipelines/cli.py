@@ -9,6 +9,7 @@ What is slow to import is imported inside the commands that need it.
 import os
 import signal
 import sys
+import threading
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -50,7 +51,7 @@ def main() -> None:
     tune()
     os.umask(0o077)  # whatever is made, also by libraries, is its owner's alone
     with suppress(ValueError):  # only the main thread hears signals
-        signal.signal(signal.SIGTERM, _terminated)
+        _hear()
     try:
         sys.exit(cli(standalone_mode=False) or 0)
     except click.ClickException as error:
@@ -74,10 +75,32 @@ def main() -> None:
 _heard: list[int] = []
 """The signals by which somebody ended the command, other than Ctrl-C."""
 
+_AGAIN_S = 0.05
+
+
+def _hear() -> None:
+    """Have SIGTERM end the command as Ctrl-C does, and neither say more than that."""
+    signal.signal(signal.SIGTERM, _terminated)
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # begun with "&" by a script
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    sys.unraisablehook = _unraisable
+
+
+def _unraisable(fault: "sys.UnraisableHookArgs") -> None:
+    """Let Ctrl-C come again where Python could not raise it: in a finalizer."""
+    if fault.exc_type is not KeyboardInterrupt:
+        sys.__unraisablehook__(fault)
+        return
+    again = threading.Timer(_AGAIN_S, signal.raise_signal, [signal.SIGINT])
+    again.daemon = True
+    again.start()
+
 
 def _terminated(number: int, _frame: "FrameType | None") -> None:
     """End as by Ctrl-C: what comes in just now is kept, and nothing left half done."""
     _heard.append(number)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
     signal.raise_signal(signal.SIGINT)
 
 

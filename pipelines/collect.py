@@ -59,13 +59,16 @@ def collect_all(
         return collected
 
     async def every() -> list[Collected]:
-        reading = asyncio.gather(*map(one, accounts))
-        try:
-            return await asyncio.shield(reading)
-        except asyncio.CancelledError:
-            say(_FINISHING)
-            reading.cancel()
-            return await reading
+        # Unlike gather, it waits for all when it is cancelled: what was asked for may
+        # be an answer that comes once.
+        async with asyncio.TaskGroup() as group:
+            reading = [group.create_task(one(account)) for account in accounts]
+            try:
+                await asyncio.wait(reading)
+            except asyncio.CancelledError:
+                say(_FINISHING)
+                raise
+        return [each.result() for each in reading]
 
     return asyncio.run(every())
 

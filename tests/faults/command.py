@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pipelines.store import Home
@@ -15,11 +15,16 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def python(
-    *program: str, environment: Mapping[str, str] | None = None
+    *program: str,
+    environment: Mapping[str, str] | None = None,
+    within: Sequence[str] = (),
 ) -> "subprocess.Popen[str]":
-    """Start a module in a Python of its own, with this checkout."""
+    """Start a module in a Python of its own, with this checkout.
+
+    ``within`` is a command that runs the rest of its line, such as a shell's script.
+    """
     return subprocess.Popen(  # noqa: S603 - this Python, and what stands here
-        [sys.executable, "-m", *program],
+        [*within, sys.executable, "-m", *program],
         env={**os.environ, "PYTHONPATH": str(ROOT), **(environment or {})},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -29,7 +34,11 @@ def python(
 
 
 def load(
-    home: Home, twins: Polled, *more: str, **environment: str
+    home: Home,
+    twins: Polled,
+    *options: str,
+    within: Sequence[str] = (),
+    **environment: str,
 ) -> "subprocess.Popen[str]":
     """Start ``execledger load`` for both providers; ``environment`` wins."""
     return python(
@@ -37,8 +46,9 @@ def load(
         "load",
         "--home",
         str(home.path),
-        *more,
+        *options,
         environment={**twins.environment, **environment},
+        within=within,
     )
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.cli import _unraisable
 from pipelines.options import Duration
 from pipelines.repeating import repeat, stopped_within
 from pipelines.store import Home
@@ -155,3 +156,29 @@ def test_the_command_loads_again_and_stops_when_asked(home: Home) -> None:
     assert loop.returncode == 0, "".join(lines)
     assert lines[-1] == "execledger: Stopped, as was asked.\n"
     assert one(home, "select count(*) from execledger.runs") >= 2
+
+
+class Finalized:
+    """Raises what Ctrl-C does where Python cannot raise it."""
+
+    def __del__(self) -> None:
+        """Be interrupted."""
+        raise KeyboardInterrupt
+
+
+def finalize_and_wait() -> None:
+    """Let an object go, and be there when Ctrl-C comes again."""
+    Finalized()
+    time.sleep(5)
+
+
+def test_ctrl_c_in_a_finalizer_comes_again(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Law: it is not swallowed, as Python does, and leaves no traceback."""
+    monkeypatch.setattr(sys, "unraisablehook", _unraisable)
+
+    with pytest.raises(KeyboardInterrupt):
+        finalize_and_wait()
+
+    assert capsys.readouterr().err == ""
