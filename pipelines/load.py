@@ -102,6 +102,7 @@ def _load(
     ):
         select = select_from(work.con)
         due = unfinished(select)
+        _go_on(journal, select)
         recover(journal, {account.of: account.settings for account in accounts})
         left = [frozenset(journal.ids(*account.of)) for account in accounts]
         collected = collect_all(
@@ -140,6 +141,16 @@ def _load(
         for each in loads:
             journal.clear(each.ids)
     return report
+
+
+def _go_on(journal: Journal, select: Select) -> None:
+    """Let what is received be newer than all in the store, with any clock and journal.
+
+    A new journal knows of no earlier time, and by the times is told what is newest.
+    """
+    for (newest,) in select("select max(received_at) from {raw_responses}", ()):
+        if newest is not None:
+            journal.go_on_after(newest)
 
 
 class _Load:

@@ -148,7 +148,7 @@ def unfinished(select: Select) -> dict[str, dict[str, str]]:
 def _last_counts(select: Select) -> dict[str, Any]:
     rows: Sequence[Sequence[str]] = select(
         "select counts from {runs} where command = 'load' "
-        "order by started_at desc limit 1",
+        "order by rowid desc limit 1",  # the clock may have been set back since
         (),
     )
     return json.loads(rows[0][0]) if rows else {}

@@ -170,7 +170,7 @@ def _read_store(home: Home, found: Status) -> None:
         )
         last = (
             "select command, ended_at, outcome, error from {runs} "
-            "order by started_at desc limit 1"
+            "order by rowid desc limit 1"
         )
         found.executions = dict(sorted(map(tuple, select(by_status, ()))))
         found.open = _number(

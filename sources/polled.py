@@ -115,6 +115,7 @@ class Poller:
     def take(self, due_by: datetime, limit: int) -> list[Entry]:
         """Lease what is due, but for what the store has already."""
         self._due_by = due_by
+        self._keep_room(due_by)
         while entries := self._leased(due_by, limit):
             try:
                 wanted = self._still_there(entries)
@@ -124,6 +125,12 @@ class Poller:
             if wanted:
                 return [self._in_context(entry) for entry in wanted]
         return []
+
+    def _keep_room(self, due_by: datetime) -> None:
+        """Have room for an answer before it is asked for, where it comes once."""
+        due = self._list.next_due() if self._line.recovered else None
+        if due is not None and due <= due_by:
+            self._owner.keep_room(self._line.room_bytes)
 
     def _leased(self, due_by: datetime, limit: int) -> list[Entry]:
         """Lease what is due; durably where it matters later that it was asked for."""
@@ -164,7 +171,8 @@ class Poller:
         return replace(entry, watched=replace(known, context=context))
 
     def _recover(self) -> None:
-        """Take over what a process that died was asking for."""
+        """Take over what a process that died asked for, or a wrong clock put off."""
+        self._list.heed_clock(self._clock.now())
         for entry, file in self._list.take_over(self._owner, self._clock.now()):
             settled = self._taken_over(self._in_context(entry), file)
             if settled is None:
@@ -253,7 +261,7 @@ class Poller:
         reply: Reply | None,
     ) -> Settled:
         """Return what an answer, and what is seen in it, mean for the watch-list."""
-        at = response.received_at
+        at = self._clock.now()  # ``received_at`` may be ahead of a clock set back
         error = None
         if seen is None and reply is not None:
             error = self._failed(reply)

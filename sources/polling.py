@@ -83,13 +83,16 @@ async def poll(
 
     Without ``until``, one round. What was asked is never broken off, not even when
     this is cancelled: an answer may be the only one that there will ever be.
-    ``stops`` is asked before more is taken: whether to take nothing more.
+    ``stops`` is asked before more is taken: whether to take nothing more. A clock that
+    is set back meanwhile takes the end with it.
     """
     work = _Work(queue, ask, in_flight)
-    began = clock.now()
+    began = now = clock.now()
     try:
         while not stops():
-            now = clock.now()
+            before, now = now, clock.now()
+            if until is not None and now < before:
+                until -= before - now
             due_by = began if until is None else now
             if until is not None and now >= until:
                 break

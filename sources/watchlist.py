@@ -297,6 +297,21 @@ class WatchList:
         with self._file.transaction() as con:
             con.executemany(sql, rows)
 
+    def heed_clock(self, now: datetime) -> None:
+        """Let be due now what a clock that was ahead of ``now`` has put off.
+
+        Durable or not: the next run finds the same.
+        """
+        sql = (
+            "update watched set due_at = :now, tracked_at = min(tracked_at, :now), "
+            "last_poll_at = min(last_poll_at, :now) "
+            "where provider = :provider and connection = :connection "
+            "and final_response_id is null and due_at > :now "
+            "and (tracked_at > :now or last_poll_at > :now)"
+        )
+        with self._file.transaction(is_synced=False) as con:
+            con.execute(sql, self._of | {"now": to_us(now)})
+
     def next_due(self) -> datetime | None:
         """Return when the next entry is due that nobody asks for now."""
         sql = f"select min(due_at) from watched where {_OPEN} and owner is null"  # noqa: S608 - names above

@@ -231,6 +231,18 @@ def test_received_at_rises_over_clearing_and_reopening(path: Path) -> None:
     assert second.response_id > first.response_id
 
 
+def test_received_at_rises_above_what_was_received_with_another_journal(
+    path: Path,
+) -> None:
+    """Law: what ``go_on_after`` is told is earlier than all that comes."""
+    with Journal(path, now=lambda: NOON) as journal:
+        journal.go_on_after(NOON + timedelta(hours=5))
+        journal.go_on_after(NOON)
+        kept = keep(journal)
+
+    assert kept.received_at == NOON + timedelta(hours=5, microseconds=1)
+
+
 def test_a_clock_of_another_zone_is_kept_in_utc(path: Path) -> None:
     """Law: ``received_at`` is aware and in UTC."""
     tokyo = NOON.astimezone(timezone(timedelta(hours=9)))

@@ -138,6 +138,23 @@ def test_polling_ends_when_time_is_up() -> None:
     assert queue.settled == ["a"] * 3
 
 
+def test_polling_ends_when_time_is_up_though_the_clock_was_set_back() -> None:
+    """Law: ``until`` moves with the clock: a wait never lasts hours longer."""
+    queue = Due({"a": 0.0}, lasts=4)
+    queue.again = {"a": [1.0] * 99}
+
+    def now() -> datetime:
+        is_right = queue.time.passed_s < 6
+        return queue.time.now() - timedelta(hours=0 if is_right else 5)
+
+    queue.next_due = now  # type: ignore[method-assign]
+    until = NOON + timedelta(seconds=12)
+    clock = Clock(now, asyncio.sleep)
+    queue.time.run(poll(queue, queue.ask, in_flight=1, until=until, clock=clock))
+
+    assert queue.time.passed_s < 30
+
+
 def test_what_another_process_adds_is_asked_for_within_a_minute() -> None:
     """Law: a wait is broken off each minute, to look what is due by then."""
     queue = Due({"a": 500.0})

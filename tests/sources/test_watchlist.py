@@ -92,6 +92,27 @@ def only(listed: WatchList) -> Entry:
     return entry
 
 
+# --- a wrong clock ----------------------------------------------------------
+
+
+def test_what_a_clock_that_was_ahead_put_off_is_due_now(
+    listed: WatchList, journal: Journal
+) -> None:
+    """Law: times that lie ahead of the clock put nothing off; others stand."""
+    later = NOON + 5 * HOUR
+    ahead = known("never asked", tracked_at=later, expires_at=later)
+    listed.add([(ahead, later), due("asked")])
+    with owned(journal) as owner:
+        (entry,) = listed.take(owner, NOON, NOON, 99)
+        listed.settle(owner, [settled(entry, at=later, due_at=later + HOUR)])
+    listed.add([(known("waits"), NOON + HOUR)])
+
+    listed.heed_clock(NOON)
+
+    due_at = {one.watched.execution_id: one.due_at for one in listed.entries()}
+    assert due_at == {"never asked": NOON, "asked": NOON, "waits": NOON + HOUR}
+
+
 # --- what is on it ------------------------------------------------------------
 
 
