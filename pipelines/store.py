@@ -331,11 +331,16 @@ def work_copy(home: Home) -> Iterator[WorkCopy]:
     """Copy the store and open the copy; without ``publish`` the store stays as it is.
 
     To be used while the home is ``locked``: what lies in the work folder is taken
-    for the remains of a crash and removed.
+    for the remains of a crash and removed. What DuckDB says against the copy meanwhile
+    (a full disk, at any statement) is raised as ``StoreError``.
     """
+    import duckdb
+
     with in_words(home.work):
-        if home.work.exists():
+        if home.work.is_dir() and not home.work.is_symlink():
             shutil.rmtree(home.work)
+        else:
+            home.work.unlink(missing_ok=True)
         # Never the same path twice: DuckDB would hand a connection that something
         # still refers to out again, and the load would go into a file long deleted.
         folder = home.work / secrets.token_hex(8)
@@ -349,6 +354,8 @@ def work_copy(home: Home) -> Iterator[WorkCopy]:
             work = WorkCopy(home, folder, version, flushed)
             try:
                 yield work
+            except duckdb.Error as error:
+                raise _unfinished(folder / home.published.name, error) from error
             finally:
                 work.con.close()
     finally:

@@ -1,6 +1,7 @@
 """The views of ``sql/``: all made anew, with their comments, or none."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 
 import duckdb
 
@@ -92,7 +93,8 @@ def create_views(
         con.execute(f"create macro staging.made_of() as {literal(mark)}")
         con.commit()
     except BaseException:
-        con.rollback()
+        with suppress(duckdb.Error):  # a commit that fails has undone all itself
+            con.rollback()
         raise
 
 

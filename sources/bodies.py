@@ -15,7 +15,10 @@ import msgspec
 
 from sources.masking import blanked
 
-__all__ = ["Body", "Spool", "read_body", "spooled", "words_of"]
+__all__ = ["ROOM", "Body", "Spool", "read_body", "spooled", "words_of"]
+
+ROOM = "room"
+"""A file beside bodies that arrive: its place is theirs where the disk is full."""
 
 
 _SPELLED = 10
@@ -104,14 +107,15 @@ class Spool:
     def write(self, data: bytes) -> None:
         """Add what arrived; the operating system has it when this returns.
 
-        Where it cannot be written (a full disk), nothing more is: the answer that is
-        read meanwhile is worth more than this copy.
+        A full disk gets the place of the file ``ROOM``, where there is one. Where it
+        cannot be written all the same, nothing more is: the answer that is read
+        meanwhile is worth more than this copy.
         """
         try:
             if self._file is None and self._is_well:
                 opener = partial(os.open, mode=0o600)
                 self._file = open(self._path, "wb", 0, opener=opener)  # noqa: SIM115 (no opener there; closed by close)
-                self._file.write(json.dumps(self._head).encode() + b"\n")
+                self._write(self._file, json.dumps(self._head).encode() + b"\n")
             if self._file is not None and self._is_well:
                 self._add(self._file, data)
         except OSError:
@@ -121,11 +125,23 @@ class Spool:
         """Write a piece; where it ends a key, also what begins the key, over it."""
         near = blanked(self._last + data, self._keys)
         if near.startswith(self._last):
-            file.write(near[len(self._last) :])
+            self._write(file, near[len(self._last) :])
         else:
             file.seek(-len(self._last), os.SEEK_CUR)
-            file.write(near)
+            self._write(file, near)
         self._last = near[max(len(near) - self._reach, 0) :]
+
+    def _write(self, file: BinaryIO, data: bytes) -> None:
+        """Write all of it: a disk that gets full takes a part, then nothing."""
+        left = memoryview(data)
+        while left:
+            try:
+                left = left[file.write(left) :]
+            except OSError:
+                room = self._path.with_name(ROOM)
+                if not room.exists():
+                    raise
+                room.unlink()
 
     def close(self) -> None:
         """Close the file; it stays until the answer is safe elsewhere."""

@@ -137,7 +137,7 @@ class JournalFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lock = threading.RLock()
-        with self._in_words():
+        with self.in_words():
             if not path.exists():
                 _create(path)
             self._con = sqlite3.connect(
@@ -155,7 +155,7 @@ class JournalFile:
 
     def rows(self, sql: str, values: Any = ()) -> list[tuple[Any, ...]]:  # noqa: ANN401 (a sequence or a mapping)
         """Return all rows of a query."""
-        with self._lock, self._in_words():
+        with self._lock, self.in_words():
             return self._con.execute(sql, values).fetchall()
 
     @contextmanager
@@ -166,7 +166,7 @@ class JournalFile:
         that is. One that begins within another of its thread is part of that: what
         it did is durable when the outer one ends, or undone with it.
         """
-        with self._lock, self._in_words():
+        with self._lock, self.in_words():
             if self._con.in_transaction:
                 yield self._con
                 return
@@ -175,7 +175,7 @@ class JournalFile:
 
     def shrink(self) -> None:
         """Give the space of what was deleted back to the file system."""
-        with self._lock, self._in_words():
+        with self._lock, self.in_words():
             free, pages = (
                 int(self._con.execute(f"pragma {count}").fetchall()[0][0])
                 for count in ("freelist_count", "page_count")
@@ -188,14 +188,14 @@ class JournalFile:
 
     def copy_to(self, path: Path) -> None:
         """Write a copy into a new file, as it is at one moment; others may go on."""
-        with self._lock, self._in_words():
+        with self._lock, self.in_words():
             path.touch(mode=0o600, exist_ok=False)
             with closing(sqlite3.connect(path, isolation_level=None)) as copy:
                 self._con.backup(copy)
 
     def close(self) -> None:
         """Close the file; what waits stays in it."""
-        with self._lock, self._in_words():
+        with self._lock, self.in_words():
             self._con.close()
 
     @contextmanager
@@ -240,7 +240,8 @@ class JournalFile:
         return int(self._con.execute("pragma user_version").fetchall()[0][0])
 
     @contextmanager
-    def _in_words(self) -> Iterator[None]:
+    def in_words(self) -> Iterator[None]:
+        """Raise a fault of SQLite or of the file system as ``StoreError``."""
         try:
             yield
         except (sqlite3.Error, OSError) as error:

@@ -16,6 +16,7 @@ from pathlib import Path
 import msgspec
 from filelock import FileLock, Timeout
 
+from sources.bodies import ROOM
 from sources.errors import StoreError
 from sources.journal import Journal
 
@@ -35,6 +36,28 @@ class Owner(msgspec.Struct, frozen=True):
         """
         return self.folder / hashlib.sha256(msgspec.json.encode(names)).hexdigest()
 
+    def keep_room(self, size: int) -> None:
+        """Keep so many bytes of the disk for what will arrive.
+
+        Whoever fills the disk from now on takes no place from an answer that is handed
+        out once. Raises ``StoreError`` where there is no room.
+        """
+        room = self.folder / ROOM
+        if room.exists():
+            return
+        try:
+            with room.open("xb") as file:
+                room.chmod(0o600)
+                _allocate(file.fileno(), size)
+        except OSError as error:
+            room.unlink(missing_ok=True)
+            raise StoreError(
+                f"{self.folder}: no room for {size / 2**20:,.3g} MiB "
+                f"({error.strerror}). A result that is handed out once is asked for "
+                "only where there is room for it, so none was. Free disk space and run "
+                "it again."
+            ) from error
+
 
 @contextmanager
 def owned(journal: Journal) -> Iterator[Owner]:
@@ -44,14 +67,17 @@ def owned(journal: Journal) -> Iterator[Owner]:
     with them stays what has arrived.
     """
     folder = folder_of(journal, secrets.token_hex(8))
-    folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with ExitStack() as stack:
-        with _guarded(journal):
-            stack.enter_context(_lock(folder))
-        folder.mkdir(mode=0o700)
+        with journal.file.in_words():
+            folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with _guarded(journal):
+                stack.enter_context(_lock(folder))
+            folder.mkdir(mode=0o700)
         try:
             yield Owner(folder.name, folder)
         finally:
+            with suppress(OSError):
+                (folder / ROOM).unlink()
             with suppress(StoreError):
                 if folder.name not in _holders(journal):
                     _remove(folder)
@@ -80,9 +106,12 @@ def inherit(journal: Journal, dead: str, owner: Owner) -> None:
 
     So it is found whichever of the two holds the lease after another kill.
     """
-    for file in folder_of(journal, dead).glob("*"):
-        with suppress(FileExistsError):
-            os.link(file, owner.folder / file.name)
+    folder = folder_of(journal, dead)
+    with journal.file.in_words():
+        (folder / ROOM).unlink(missing_ok=True)
+        for file in folder.glob("*"):
+            with suppress(FileExistsError):
+                os.link(file, owner.folder / file.name)
 
 
 def sweep(journal: Journal) -> None:
@@ -93,6 +122,13 @@ def sweep(journal: Journal) -> None:
             name = lock.stem
             if name not in held and not is_alive(journal, name):
                 _remove(folder_of(journal, name))
+
+
+def _allocate(handle: int, size: int) -> None:
+    """Take so many bytes of the disk, where the system can say so."""
+    allocate = getattr(os, "posix_fallocate", None)
+    if allocate is not None and size:
+        allocate(handle, 0, size)
 
 
 def _lock(folder: Path, timeout_s: float = -1) -> FileLock:

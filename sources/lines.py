@@ -31,7 +31,8 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
 
     ``ask`` gets the execution. Where reading a result consumes it, there is
     ``recovered``, which gives what a process that died had of an answer, and ``ask``
-    gets the file for the body while it arrives; else ``None``. ``ttl`` is how long a
+    gets the file for the body while it arrives; else ``None``. ``room_bytes`` is what
+    the disk must have left then: the largest answer. ``ttl`` is how long a
     result is kept: from the start, or, with ``keeps_from_end``, from the end.
     ``context`` is noted with each answer, beside what the watch-list knows of the
     execution.
@@ -45,6 +46,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     observe: Callable[[Response], Sight]
     pace: Pace
     in_flight: int
+    room_bytes: int = 0
     ttl: timedelta
     keeps_from_end: bool = False
     context: dict[str, Any] = {}

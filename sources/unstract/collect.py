@@ -119,7 +119,7 @@ def connect(
     ``beside`` is how many more requests than those of the settings may be in flight.
     """
     limits = Limits(
-        max_body_bytes=int(settings.max_body_mb * 2**20),
+        max_body_bytes=_max_body_bytes(settings),
         requests_per_second=settings.requests_per_second,
         in_flight=settings.concurrency + beside,
         read_timeout_s=settings.read_timeout_s,
@@ -133,6 +133,10 @@ def connect(
         ca_file=settings.ca_file,
         also_masked=(settings.api_key, settings.platform_key),
     )
+
+
+def _max_body_bytes(settings: Settings) -> int:
+    return int(settings.max_body_mb * 2**20)
 
 
 def line_of(settings: Settings, connection: str, client: DeploymentClient) -> Line:
@@ -153,6 +157,7 @@ def line_of(settings: Settings, connection: str, client: DeploymentClient) -> Li
         observe=observe,
         pace=Pace(interval_s=settings.poll_interval_s),
         in_flight=settings.concurrency,
+        room_bytes=_max_body_bytes(settings),
         ttl=result_ttl(settings),
         keeps_from_end=True,
         context={

@@ -321,6 +321,19 @@ def test_a_transaction_left_open_is_told_and_publishes_nothing(home: Home) -> No
     assert numbers(home) == [1]
 
 
+def test_what_duckdb_refuses_at_any_statement_is_told_in_words(home: Home) -> None:
+    """Law: between copying and publishing, too, a fault of the copy is one line."""
+    publish(home, 1)
+
+    with (
+        pytest.raises(StoreError, match=r"could not be finished.*as it was"),
+        work_copy(home) as work,
+    ):
+        work.con.execute("from a_table_that_is_not_there")
+
+    assert numbers(home) == [1]
+
+
 def test_a_cursor_that_outlives_its_load_does_not_catch_the_next_one(
     home: Home,
 ) -> None:
