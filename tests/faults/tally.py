@@ -36,11 +36,13 @@ class Tally(msgspec.Struct, kw_only=True):
     unread: int = 0
     lost: int = 0
     doubled: int = 0
+    faults: list[str] = []
 
     def count(self, home: Home, twins: Polled) -> list[str]:
         """Add what a store holds of what its providers handed out.
 
-        After the fault, and one run in peace. Returns in words what is wrong.
+        After the fault, and one run in peace. Returns in words what is wrong, which
+        ``faults`` gathers.
         """
         handed = {
             execution_id: given
@@ -68,7 +70,9 @@ class Tally(msgspec.Struct, kw_only=True):
         self.unread += len(unread)
         self.lost += len(wrong)
         self.doubled += len(twice)
-        return [*wrong, *(f"{name} has a key twice" for name in twice)]
+        faults = [*wrong, *(f"{name} has a key twice" for name in twice)]
+        self.faults += faults
+        return faults
 
 
 def told(tallies: list[Tally]) -> Iterator[str]:
