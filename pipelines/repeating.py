@@ -53,6 +53,10 @@ def repeat(
         passed = math.floor((clock() - first) / every_s)
         left_out, step = max(passed - step, 0), max(passed, step) + 1
         seconds = first + step * every_s - clock()
-        tell(seconds, left_out)
-        if wait(seconds):
+        try:
+            tell(seconds, left_out)
+            is_stopped = wait(seconds)
+        except KeyboardInterrupt:  # a signal just before the waiting
+            return
+        if is_stopped:
             return

@@ -73,6 +73,18 @@ def test_steps_that_are_over_are_left_out_and_said() -> None:
     assert day.told == [(5, 2), (9, 0), (10, 1), (9, 0)]
 
 
+def test_a_signal_between_two_runs_ends_the_loop() -> None:
+    """Law: whether it comes in the waiting or just before it."""
+    day = Day(1)
+
+    def told(_seconds: float, _left_out: int) -> None:
+        raise KeyboardInterrupt
+
+    repeat(day.once, 10, wait=day.wait, tell=told, clock=day.clock)
+
+    assert day.begun == [0]
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_a_waiting_at_once(number: signal.Signals) -> None:
     """Law: whoever stops the loop does not wait for its next step."""
@@ -142,7 +154,7 @@ def test_the_command_loads_again_and_stops_when_asked(home: Home) -> None:
     """Law: it says its next run; SIGTERM between two runs is exit 0."""
     command = Path(sys.executable).with_name("execledger")
     with subprocess.Popen(  # noqa: S603 - the command
-        [command, "load", "torale", "--every", "0.5s", "--home", home.path],
+        [command, "load", "torale", "--every", "1s", "--home", home.path],
         stderr=subprocess.PIPE,
         text=True,
     ) as loop:
