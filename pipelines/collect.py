@@ -11,6 +11,7 @@ from sources import part
 from sources.errors import ExecledgerError, ProviderError
 from sources.journal import Journal
 from sources.masking import mask_secrets
+from sources.polling import SYSTEM_CLOCK, Clock
 from sources.provider import Collected, Window
 from sources.seen import Seen, Select
 
@@ -37,6 +38,7 @@ def collect_all(
     window: Window,
     watch: Watch,
     max_wait_s: float = 0,
+    clock: Clock = SYSTEM_CLOCK,
 ) -> list[Collected]:
     """Read what is due of all accounts, side by side, into the journal."""
 
@@ -52,6 +54,7 @@ def collect_all(
                 unfinished=unfinished,
                 max_wait_s=max_wait_s,
                 progress=lambda what, more: watch(account, what, more),
+                clock=clock,
             )
         except Exception as error:  # noqa: BLE001 - whatever it is, others are loaded
             return _broken_off(account, unfinished, error)

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -35,6 +34,7 @@ from sources import part
 from sources.errors import ExecledgerError, LoadCheckFailed
 from sources.journal import Journal
 from sources.leftovers import note_cut_listings
+from sources.polling import SYSTEM_CLOCK, Clock
 from sources.provider import Collected, Window
 from sources.seen import ANY, Seen, Select
 from sources.submitting import recover
@@ -58,6 +58,7 @@ def load(
     wait_s: float = 0,
     max_wait_s: float = 0,
     schedule_s: float | None = None,
+    clock: Clock = SYSTEM_CLOCK,
 ) -> Report:
     """Load what is due of all accounts in one atomic step.
 
@@ -78,6 +79,7 @@ def load(
             wait_s=wait_s,
             max_wait_s=max_wait_s,
             schedule_s=schedule_s,
+            clock=clock,
         )
     )
 
@@ -92,13 +94,14 @@ def _load(
     wait_s: float,
     max_wait_s: float,
     schedule_s: float | None,
+    clock: Clock,
 ) -> Report:
-    started = datetime.now(UTC)
+    started = clock.now()
     home.create()
     with (
         locked(home, wait_s=wait_s),
         work_copy(home) as work,
-        Journal(home.journal) as journal,
+        Journal(home.journal, now=clock.now) as journal,
     ):
         select = select_from(work.con)
         due = unfinished(select)
@@ -113,6 +116,7 @@ def _load(
             window=window,
             watch=watch,
             max_wait_s=max_wait_s,
+            clock=clock,
         )
         loads = [_Load(account, journal, select) for account in accounts]
         if is_frugal:
@@ -123,7 +127,7 @@ def _load(
         reports = [
             load.report(result) for load, result in zip(loads, collected, strict=True)
         ]
-        now = datetime.now(UTC)
+        now = clock.now()
         ahead = outlook(
             accounts,
             journal,
@@ -134,7 +138,7 @@ def _load(
             now=now,
         )
         problems = give_meaning(work.con, home)
-        report = summed(home, started, reports, ahead, problems)
+        report = summed(home, (started, clock.now()), reports, ahead, problems)
         insert_run(work.con, load_run(report, due))
         ids = [each.ids[0] for each in loads if each.ids]
         finish(work, min(ids, default=None))

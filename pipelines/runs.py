@@ -55,19 +55,20 @@ class Report(msgspec.Struct, kw_only=True):
 
 def summed(
     home: Home,
-    started: datetime,
+    span: tuple[datetime, datetime],
     accounts: list[AccountReport],
     ahead: Outlook,
     problems: list[str],
 ) -> Report:
-    """Return what a load came to that began at ``started`` and ends now."""
+    """Return what a load came to; ``span`` is when it began and when it ended."""
+    started, ended = span
     has_failed = bool(problems) or any(account.errors for account in accounts)
     return Report(
         home=str(home.path),
         run_id=uuid7(started),
         outcome="partial" if has_failed else "ok",
         started_at=started,
-        ended_at=datetime.now(UTC),
+        ended_at=ended,
         accounts=accounts,
         outlook=ahead,
         problems=problems,

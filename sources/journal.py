@@ -113,14 +113,14 @@ def _nothing(con: sqlite3.Connection, response: Response) -> None:
 
 
 class Journal:
-    """The journal, open; also a context manager that closes it.
+    """The journal, open; also a context manager that closes it. ``now`` is its clock.
 
     May be used from several threads, and the file from several processes. Raises
     ``StoreError`` where the file cannot be used.
     """
 
     def __init__(self, path: Path, *, now: Callable[[], datetime] = utc_now) -> None:
-        self._now = now
+        self.now = now
         self.file = JournalFile(path)
 
     def __enter__(self) -> Self:
@@ -148,7 +148,7 @@ class Journal:
         """
         with self.file.transaction() as con:
             last = con.execute(_LAST).fetchall()[0][0]
-            received = max(to_us(self._now()), last + 1)
+            received = max(to_us(self.now()), last + 1)
             of = (provider, connection, endpoint)
             response = _response(of, params, reply, from_us(received))
             row = {name: getattr(response, name) for name in _COLUMNS}
@@ -175,7 +175,7 @@ class Journal:
     ) -> Response:
         """Return the ``Response`` that ``append`` would keep; keeps nothing."""
         of = (provider, connection, endpoint)
-        return _response(of, params, reply, self._now())
+        return _response(of, params, reply, self.now())
 
     def repeat(self, response_id: str) -> bool:
         """Note that a response that waits came once more; tell whether it waits."""

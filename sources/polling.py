@@ -28,7 +28,7 @@ class Clock(msgspec.Struct, frozen=True):
     """The time and a way to wait; another one in tests, which take no real time."""
 
     now: Callable[[], datetime]
-    sleep: Callable[[float], Awaitable[object]]
+    sleep: Callable[[float], Awaitable[None]]
 
 
 SYSTEM_CLOCK = Clock(lambda: datetime.now(UTC), asyncio.sleep)

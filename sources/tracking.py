@@ -9,7 +9,7 @@ import msgspec
 
 from sources import part, providers
 from sources.errors import ConfigurationError
-from sources.journal import Journal, utc_now
+from sources.journal import Journal
 from sources.values import MisfitError, timestamp
 from sources.watched import Tag, Watched
 from sources.watchlist import WatchList
@@ -57,7 +57,7 @@ def track(
     started: Iterable[Started],
 ) -> int:
     """Put executions on the watch-list at once; return how many are new on it."""
-    rules, now = part(provider, "tracking"), utc_now()
+    rules, now = part(provider, "tracking"), journal.now()
     scope = rules.scope_of(settings)
     added = [
         rules.watch(

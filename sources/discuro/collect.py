@@ -1,6 +1,6 @@
 """What to read from Discuro this time: the watched executions that are due."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from pathlib import Path
 
@@ -43,13 +43,18 @@ async def collect(
     Raises what is not the provider's fault: ``ConfigurationError``, ``StoreError``.
     """
     del window, unfinished
-    async with connect(settings) as http:
+    async with connect(settings, sleep=clock.sleep) as http:
         line = _line(settings, connection, DiscuroClient(http))
         with Poller(line, journal, seen, progress, clock) as poller:
             return await poller.run(max_wait_s)
 
 
-def connect(settings: Settings, *, attempts: int = Limits().attempts) -> Http:
+def connect(
+    settings: Settings,
+    *,
+    attempts: int = Limits().attempts,
+    sleep: Callable[[float], Awaitable[None]] = SYSTEM_CLOCK.sleep,
+) -> Http:
     """Return the HTTP client of an account, within the limits it is given."""
     limits = Limits(
         max_body_bytes=int(settings.max_body_mb * 2**20),
@@ -65,6 +70,7 @@ def connect(settings: Settings, *, attempts: int = Limits().attempts) -> Http:
         limits=limits,
         allow_http=settings.allow_http,
         ca_file=settings.ca_file,
+        sleep=sleep,
     )
 
 

@@ -1,8 +1,8 @@
 """What to read from Torale this time: which tasks, how deep, which details."""
 
 import asyncio
-from collections.abc import Mapping
-from datetime import UTC, datetime
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
 from http import HTTPStatus
 
 from sources.errors import (
@@ -19,6 +19,7 @@ from sources.journal import Journal
 from sources.json_text import NotJsonError, decode
 from sources.observations import Observation, Sight
 from sources.paging import Listing
+from sources.polling import SYSTEM_CLOCK, Clock
 from sources.provider import Collected, Progress, Window, unwatched
 from sources.records import Response
 from sources.seen import Seen
@@ -46,6 +47,7 @@ async def collect(
     unfinished: Mapping[str, str] | None = None,
     max_wait_s: float = 0,
     progress: Progress = unwatched,
+    clock: Clock = SYSTEM_CLOCK,
 ) -> Collected:
     """Read what is due into the journal; what failed is returned, not raised.
 
@@ -55,11 +57,14 @@ async def collect(
     """
     del max_wait_s
     keep = _keeper(journal, connection, progress)
-    horizons = Horizons(seen, settings, window or Window(), unfinished or {})
+    due = (window or Window(), unfinished or {})
+    horizons = Horizons(seen, settings, *due, now=clock.now())
     try:
-        async with connect(settings) as http:
+        async with connect(settings, clock.sleep) as http:
             client = ToraleClient(http, keep)
-            reading = _Reading(settings, client, seen, horizons, progress)
+            reading = _Reading(
+                settings, client, seen, horizons, progress=progress, clock=clock
+            )
             await reading.everything()
     except ExceptionGroup as failed:  # of what ran side by side
         raise failed.exceptions[0] from None
@@ -80,7 +85,9 @@ def _keeper(journal: Journal, connection: str, progress: Progress) -> Keep:
     return keep
 
 
-def connect(settings: Settings) -> Http:
+def connect(
+    settings: Settings, sleep: Callable[[float], Awaitable[None]] = SYSTEM_CLOCK.sleep
+) -> Http:
     """Return the HTTP client of an account, within the limits it is given."""
     limits = Limits(
         max_body_bytes=int(settings.max_body_mb * 2**20),
@@ -93,6 +100,7 @@ def connect(settings: Settings) -> Http:
         limits=limits,
         allow_http=settings.allow_http,
         ca_file=settings.ca_file,
+        sleep=sleep,
     )
 
 
@@ -107,7 +115,8 @@ def planned(
 ) -> list[str]:
     """Return in words, by task, how far back a collecting would read now."""
     del journal, connection
-    horizons = Horizons(seen, settings, window, unfinished)
+    now = SYSTEM_CLOCK.now()
+    horizons = Horizons(seen, settings, window, unfinished, now=now)
     if not settings.task_ids:
         scopes, first = horizons.scopes(), "Torale: every task that the key can list"
     else:
@@ -160,7 +169,9 @@ class _Reading:
         client: ToraleClient,
         seen: Seen,
         horizons: Horizons,
+        *,
         progress: Progress,
+        clock: Clock,
     ) -> None:
         self.result = Collected(
             counts={"tasks": 0, "executions": 0, "details": 0},
@@ -172,6 +183,7 @@ class _Reading:
         self._is_first = seen.is_blank()
         self._horizons = horizons
         self._progress = progress
+        self._clock = clock
         self._wanted: dict[str, Observation] = {}
 
     async def everything(self) -> None:
@@ -267,7 +279,7 @@ class _Reading:
         """Let the next collecting of a task read down to this execution at least."""
         due = self.result.unfinished.get(item.scope)
         if due != "":
-            until = item.at or datetime.now(UTC)  # without a time it is listed first
+            until = item.at or self._clock.now()  # without a time it is listed first
             until = min(until, datetime.fromisoformat(due)) if due else until
             self.result.unfinished[item.scope] = until.isoformat()
 

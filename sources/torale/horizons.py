@@ -1,7 +1,7 @@
 """How far back to read each task this time."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import cached_property
 
 from sources.provider import Window
@@ -24,8 +24,9 @@ class Horizons:
         settings: Settings,
         window: Window,
         unfinished: Mapping[str, str],
+        *,
+        now: datetime,
     ) -> None:
-        now = datetime.now(UTC)
         self._seen = seen
         self._held = seen.horizons(open_since=now - _OPEN_FOR)
         self._settle = timedelta(hours=settings.settle_hours)

@@ -1,6 +1,6 @@
 """What to read from Unstract this time: what is due, found by id or by the platform."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from http import HTTPStatus
@@ -50,12 +50,13 @@ async def collect(
     """
     del window
     async with AsyncExitStack() as stack:
-        http = await stack.enter_async_context(connect(settings, settings.api_key))
+        own = connect(settings, settings.api_key, sleep=clock.sleep)
+        http = await stack.enter_async_context(own)
         line = line_of(settings, connection, DeploymentClient(http, settings))
         poller = stack.enter_context(Poller(line, journal, seen, progress, clock))
         if not settings.platform_key:
             return await poller.run(max_wait_s)
-        platform = connect(settings, settings.platform_key)
+        platform = connect(settings, settings.platform_key, sleep=clock.sleep)
         client = PlatformClient(await stack.enter_async_context(platform), settings)
         discovery = Discovery(
             settings,
@@ -113,6 +114,7 @@ def connect(
     *,
     beside: int = 0,
     attempts: int = Limits().attempts,
+    sleep: Callable[[float], Awaitable[None]] = SYSTEM_CLOCK.sleep,
 ) -> Http:
     """Return an HTTP client with one of the keys, within the limits it is given.
 
@@ -132,6 +134,7 @@ def connect(
         allow_http=settings.allow_http,
         ca_file=settings.ca_file,
         also_masked=(settings.api_key, settings.platform_key),
+        sleep=sleep,
     )
 
 

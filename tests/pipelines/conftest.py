@@ -9,7 +9,6 @@ import pytest
 
 from pipelines.config import quiet_dlt
 from pipelines.store import Home
-from sources.http import Http
 from sources.loopback import serve
 from tests.pipelines.small_torale import (
     KEY,
@@ -105,9 +104,4 @@ def configured(here: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.fixture
 def no_naps(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let no request wait for its next try."""
-
-    async def nap(_: float) -> None:
-        return
-
-    assert Http.__init__.__kwdefaults__ is not None
-    monkeypatch.setitem(Http.__init__.__kwdefaults__, "sleep", nap)
+    monkeypatch.setattr("sources.retries._wait_s", lambda *_: 0.0)

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from sources.http import Http
+from sources.exchange import Reply
+from sources.retries import retried
 from tests.sources.torale.account import Open, opener
 
 
@@ -25,6 +27,8 @@ def naps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     async def nap(duration: float) -> None:
         seconds.append(duration)
 
-    assert Http.__init__.__kwdefaults__ is not None
-    monkeypatch.setitem(Http.__init__.__kwdefaults__, "sleep", nap)
+    async def at_once(ask: Any, limits: Any, _sleep: Any, *more: Any) -> Reply:
+        return await retried(ask, limits, nap, *more)
+
+    monkeypatch.setattr("sources.http.retried", at_once)
     return seconds
