@@ -174,8 +174,10 @@ class TwinServer:
         for callback in self._callbacks:
             callback(noted)
         for fault in self._faults:
-            if fault.times > 0 and fault.fragment in f"{path}?{query}":
+            if fault.fragment in f"{path}?{query}":
                 fault.times -= 1
+                if fault.times <= 0:
+                    self._faults.remove(fault)
                 return fault
         return None
 

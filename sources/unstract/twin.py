@@ -363,9 +363,9 @@ class UnstractTwin(TwinServer):
         if not _is_uuid(execution_id):
             fault = f"Invalid execution_id '{execution_id}'. Must be a valid UUID."
             raise invalid("execution_id", fault)
-        for one in self._own():
-            if one.execution_id == execution_id:
-                return one
+        one = self.world.executions.get(execution_id)
+        if one is not None and one.api_name == self.world.api_name:
+            return one
         missing = f"Execution with ID '{execution_id}' does not exist."
         raise refusal(404, missing)
 
