@@ -18,6 +18,7 @@ def python(
     *program: str,
     environment: Mapping[str, str] | None = None,
     within: Sequence[str] = (),
+    stdin: int = subprocess.DEVNULL,
 ) -> "subprocess.Popen[str]":
     """Start a module in a Python of its own, with this checkout.
 
@@ -26,7 +27,7 @@ def python(
     return subprocess.Popen(  # noqa: S603 - this Python, and what stands here
         [*within, sys.executable, "-m", *program],
         env={**os.environ, "PYTHONPATH": str(ROOT), **(environment or {})},
-        stdin=subprocess.DEVNULL,
+        stdin=stdin,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -1,24 +1,32 @@
 """What came of each fault: the figures of ``docs/reliability.md``."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 
 from pipelines.store import Home
 from sources.journal import Journal
-from sources.unstract.twin import US
-from tests.pipelines.polled_twins import Polled
 from tests.pipelines.small_torale import doubled, rows
 
-__all__ = ["PAGE", "Tally", "told", "written"]
+__all__ = ["PAGE", "Tally", "Twins", "may_write", "measured", "told", "written"]
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "reliability.md"
-_BEGIN, _END = "<!-- tried: begin -->", "<!-- tried: end -->"
 WRITES = "EXECLEDGER_WRITE_RELIABILITY"
 """The variable that lets the suite write its figures into the page."""
+
+
+class Twins(Protocol):
+    """The servers that a store is compared with."""
+
+    def handed_out(self) -> set[str]:
+        """Return the executions of which a result was handed out whole, and once."""
+
+    def differences(self, home: Home) -> list[str]:
+        """Return where the store is not what could be had of the servers."""
 
 
 class Tally(msgspec.Struct, kw_only=True):
@@ -38,23 +46,15 @@ class Tally(msgspec.Struct, kw_only=True):
     doubled: int = 0
     faults: list[str] = []
 
-    def count(self, home: Home, twins: Polled) -> list[str]:
+    def count(self, home: Home, twins: Twins) -> list[str]:
         """Add what a store holds of what its providers handed out.
 
         After the fault, and one run in peace. Returns in words what is wrong, which
         ``faults`` gathers.
         """
-        handed = {
-            execution_id: given
-            for (_, execution_id), given in twins.unstract.ledger().items()
-            if given.is_whole and given.to == US
-        }
+        handed = twins.handed_out()
         states: dict[str, str] = dict(
-            rows(
-                home,
-                "select execution_id, result_state from execledger.executions "
-                "where provider = 'unstract'",
-            )
+            rows(home, "select execution_id, result_state from execledger.executions")
         )
         unread = {one for one in handed if states.get(one) == "lost_in_transit"}
         wrong = [
@@ -84,12 +84,20 @@ def told(tallies: list[Tally]) -> Iterator[str]:
         yield f"| {one.fault} | {' | '.join(f'{figure:,}' for figure in figures)} |"
 
 
-def written(text: str, tallies: list[Tally]) -> str:
-    """Return the text of the page with these figures in it."""
-    before, _, rest = text.partition(_BEGIN)
-    _, _, after = rest.partition(_END)
-    table = "\n".join(told(tallies))
-    return f"{before}{_BEGIN}\n\n{table}\n\n{_END}{after}"
+def measured(figures: Mapping[str, str]) -> Iterator[str]:
+    """Yield the lines of a table of what was measured, in words."""
+    yield "| measured | |"
+    yield "| --- | ---: |"
+    yield from (f"| {name} | {figure} |" for name, figure in figures.items())
+
+
+def written(text: str, name: str, table: Iterable[str]) -> str:
+    """Return the text of the page with a table between its markers."""
+    begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+    before, _, rest = text.partition(begin)
+    _, _, after = rest.partition(end)
+    lines = "\n".join(table)
+    return f"{before}{begin}\n\n{lines}\n\n{end}{after}"
 
 
 def may_write() -> bool:

@@ -21,7 +21,7 @@ from sources.journal import Journal
 from sources.loopback import serve
 from sources.provider import Window, settings_from
 from sources.tracking import Started, track
-from sources.unstract.twin import UnstractTwin
+from sources.unstract.twin import US, UnstractTwin
 from sources.unstract.twin import demo as unstract_demo
 from sources.values import timestamp
 
@@ -70,6 +70,14 @@ class Polled:
             watch=lambda *_: None,
             max_wait_s=max_wait_s,
         )
+
+    def handed_out(self) -> set[str]:
+        """Return the executions whose result was handed out whole: Unstract's."""
+        return {
+            execution_id
+            for (_, execution_id), given in self.unstract.ledger().items()
+            if given.is_whole and given.to == US
+        }
 
     def differences(self, home: Home) -> list[str]:
         """Return where the store is not what could be had of the servers."""
