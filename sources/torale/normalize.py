@@ -11,7 +11,6 @@ from msgspec import structs
 
 from sources.json_text import (
     Decoded,
-    Fault,
     canonical_sha256,
     decode,
     pointer,
@@ -22,7 +21,6 @@ from sources.records import Record, Response, Status, execution_key, workflow_ke
 from sources.rows import (
     failed_request,
     listed,
-    loose_reject,
     loose_reject_row,
     rejected_body,
     request_key_of,
@@ -196,16 +194,21 @@ def _read_tasks(
     del params
     if not isinstance(value, list):
         return None
-    seen = [_task(response, task, pointer(i)) for i, task in enumerate(value)]
-    return Sight(outcome="ok", observations=seen)
+
+    def see(task: object, path: str, hashed: str) -> Observation | str:
+        return _task(response, task, path, hashed)
+
+    seen = listed(request_key_of(response), value, "", see)
+    return Sight(outcome="ok", observations=list(seen))
 
 
-def _task(response: Response, value: object, at: str) -> Observation:
-    hashed = canonical_sha256(value)
-    task_id = text_or_none(value.get("id")) if isinstance(value, dict) else None
+def _task(response: Response, value: object, at: str, hashed: str) -> Observation | str:
+    """Return the observation of one task, or why it cannot be one."""
+    if not isinstance(value, dict):
+        return "not_an_object"
+    task_id = text_or_none(value.get("id"))
     if not task_id:
-        reason = "missing_id" if isinstance(value, dict) else "not_an_object"
-        return loose_reject(request_key_of(response), Fault(at, reason, hashed))
+        return "missing_id"
     key = workflow_key(response.provider, response.connection, task_id)
     return Observation(
         kind="workflow", key=key, pointer=at, sha256=hashed, name=task_id

@@ -141,6 +141,8 @@ def sight_of(response: Response) -> Sight | None:
 
 
 def _scopes(response: Response, items: Sequence[Item]) -> list[str]:
+    if "" in each(items, "task_id"):
+        raise ValueError("a task without an id, which is kept")
     asked = str(msgspec.json.decode(response.params).get("task_id") or "")
     return [item.task_id or asked for item in items]
 

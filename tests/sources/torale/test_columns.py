@@ -109,7 +109,7 @@ FIELDS = {
 }
 ODDITIES: dict[str, st.SearchStrategy[Any]] = {
     "id": st.sampled_from(["", 7, None, "a:b", "a%b", "e1"]),
-    "task_id": st.sampled_from([7, "a:b"]),
+    "task_id": st.sampled_from([7, "a:b", ""]),
     "status": st.sampled_from([7, {}]),
     "result": ODD_RESULT,
     "error_message": st.just({"text": "no"}),

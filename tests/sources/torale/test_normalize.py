@@ -510,6 +510,14 @@ def test_an_execution_belongs_to_the_task_it_names() -> None:
     )
 
 
+def test_an_empty_task_id_is_kept_and_the_task_that_was_asked_for_counts() -> None:
+    """What a row says is dropped nowhere, also where it says next to nothing."""
+    rows = read("adversarial_task_id_empty")
+
+    assert set(cut(rows, "executions", "scope")) == {TASK}
+    assert "" in metadata(rows).values()
+
+
 def test_an_id_that_holds_a_colon_makes_no_other_key() -> None:
     """Parts of a key are percent-encoded; the id itself is kept verbatim."""
     rows = read("adversarial_id_with_colon_and_slash")
@@ -657,3 +665,11 @@ def test_odd_tasks_are_read_as_far_as_they_go() -> None:
         ("/4", "not_an_object"),
         ("/5", "not_an_object"),
     ]
+
+
+def test_another_task_under_the_same_id_is_a_reject() -> None:
+    """The first one counts, as of executions: nothing is dropped in silence."""
+    rows = read("adversarial_task_twice_in_the_list")
+
+    assert cut(rows, "workflows", "workflow_id", "name") == [(TASK, None)]
+    assert cut(rows, "load_rejects", "path", "reason") == [("/1", "duplicate_id")]
