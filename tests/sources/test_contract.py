@@ -3,8 +3,6 @@
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing
-from datetime import datetime
-from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import msgspec
@@ -14,10 +12,9 @@ from hypothesis import strategies as st
 
 from sources import part, providers
 from sources.fold import fold
-from sources.json_text import NotJsonError, decode, encode, resolve
-from sources.records import TABLES, LoadReject, Record, Response, Snapshot, TokenUsage
+from sources.records import TABLES, Record, Response, Snapshot
 from sources.tables import to_arrow
-from sources.values import MisfitError, timestamp
+from tests.laws import lost
 from tests.plain_store import PlainStore
 from tests.responses import all_recordings, recorded, recordings, response
 
@@ -73,89 +70,6 @@ def rows_of(stores: Mapping[str, PlainStore], one: Response) -> dict[str, list[R
         name: [row for batch in batches for row in batch.rows.get(name, [])]
         for name in TABLES
     }
-
-
-def leaves(value: object) -> Iterator[object]:
-    """Yield every leaf of a JSON value; null and empty containers say nothing."""
-    if isinstance(value, dict):
-        for child in value.values():
-            yield from leaves(child)
-    elif isinstance(value, list):
-        for child in value:
-            yield from leaves(child)
-    elif value is not None:
-        yield value
-
-
-def held(rows: dict[str, list[Record]]) -> set[object]:
-    """Return every value that the tables hold, the raw bodies apart."""
-    found: set[object] = set()
-    for name, records in rows.items():
-        for record in records:
-            if isinstance(record, TokenUsage):  # two columns of one name
-                found.add(json.dumps(f"{record.model_provider}/{record.model}"))
-            for field in record.__struct_fields__:
-                if name != "raw_responses" or field == "params":
-                    found |= set(spoken(getattr(record, field)))
-    return found
-
-
-def spoken(value: Any) -> Iterator[object]:
-    """Yield a value of a column as text, and the leaves of JSON text in it."""
-    if (number := numeral(value)) is not None:
-        yield number
-    if isinstance(value, datetime):
-        yield value.isoformat()
-    elif isinstance(value, str):
-        yield json.dumps(value)
-        if value[:1] in {"{", "["}:
-            try:
-                yield from map(json.dumps, leaves(json.loads(value)))
-            except ValueError:
-                return
-        else:
-            yield value
-    elif value is not None:
-        yield json.dumps(value, default=str)
-
-
-def numeral(value: object) -> Decimal | None:
-    """Return a number, also from text: 12 is 12.0, "12" and a decimal's 12.00."""
-    try:
-        number = Decimal(str(value).strip())
-    except InvalidOperation:
-        return None
-    return number if number.is_finite() else None
-
-
-def is_held(leaf: object, found: set[object]) -> bool:
-    """Tell whether a leaf stands in a table: as it is, as text, number or time."""
-    if json.dumps(leaf) in found or encode(leaf) in found:  # 1e+16 is 1e16, too
-        return True
-    if (number := numeral(leaf)) is not None and number in found:
-        return True
-    try:
-        return timestamp(leaf).isoformat() in found
-    except MisfitError:
-        return False
-
-
-WHOLE = {"missing_id", "duplicate_id", "not_an_object"}
-"""Rejects of a whole row: it has no identity, so it can stand in no table."""
-
-
-def lost(one: Response, rows: dict[str, list[Record]]) -> list[object]:
-    """Return the leaves of a body that stand in no table and in no rejected row."""
-    try:
-        body = decode(one.body or b"").value
-    except NotJsonError:
-        return []
-    found = held(rows)
-    rejects = [r for r in rows["load_rejects"] if isinstance(r, LoadReject)]
-    whole = [r.path for r in rejects if r.reason in WHOLE]
-    excused = [json.dumps(x) for path in whole for x in leaves(resolve(body, path))]
-    missing = [leaf for leaf in leaves(body) if not is_held(leaf, found)]
-    return [leaf for leaf in missing if json.dumps(leaf) not in excused]
 
 
 @pytest.mark.parametrize(("provider", "name"), RECORDINGS)
