@@ -331,8 +331,8 @@ def work_copy(home: Home) -> Iterator[WorkCopy]:
     """Copy the store and open the copy; without ``publish`` the store stays as it is.
 
     To be used while the home is ``locked``: what lies in the work folder is taken
-    for the remains of a crash and removed. What DuckDB says against the copy meanwhile
-    (a full disk, at any statement) is raised as ``StoreError``.
+    for the remains of a crash and removed. What the machine refuses meanwhile (a full
+    disk, at any statement) is raised as ``StoreError``.
     """
     import duckdb
 
@@ -354,7 +354,12 @@ def work_copy(home: Home) -> Iterator[WorkCopy]:
             work = WorkCopy(home, folder, version, flushed)
             try:
                 yield work
-            except duckdb.Error as error:
+            except (
+                duckdb.IOException,
+                duckdb.TransactionException,
+                duckdb.FatalException,
+                duckdb.OutOfMemoryException,
+            ) as error:
                 raise _unfinished(folder / home.published.name, error) from error
             finally:
                 work.con.close()
