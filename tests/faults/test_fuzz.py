@@ -8,7 +8,7 @@ import pytest
 from sources import providers
 from tests.faults.command import python
 
-SECONDS = 40
+SECONDS = 30
 LEAST = 300
 """Bodies that the slowest machine tries in that time; most try ten times as many."""
 
