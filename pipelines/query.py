@@ -126,8 +126,10 @@ def _json(result: Result) -> bytes:
     return _ENCODER.encode(rows) + b"\n"
 
 
-_FORMULA = re.compile(r"[=+\-@\t\r](?!\d+(\.\d+)?\Z)")
-"""How a formula begins; a plain number is none."""
+_FORMULA = re.compile(
+    r"[=+\-@\uff1d\uff0b\uff0d\uff20\t\r\n](?!\d+(\.\d+)?\Z)", re.ASCII
+)
+"""How a formula begins, also as Japanese writes it; a plain number is none."""
 
 _ENCODER = msgspec.json.Encoder(enc_hook=str, decimal_format="number")
 

@@ -151,6 +151,8 @@ def test_a_table_in_a_pipe_is_not_cut(small: Home) -> None:
         ("-2+3", "'-2+3"),
         ("@SUM(A1)", "'@SUM(A1)"),
         ("\t=1", "'\t=1"),
+        ("\n=1", "'\n=1"),
+        ("\uff1dSUM(A1)", "'\uff1dSUM(A1)"),
         ("-5", "-5"),
         ("+49.5", "+49.5"),
         ("a=b", "a=b"),
