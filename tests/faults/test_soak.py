@@ -20,12 +20,12 @@ Figure = Callable[[Left], float]
 Most = Callable[[Iterable[float]], float]
 
 MEASURED: Mapping[str, tuple[Most, Figure, float]] = {
-    "peak of memory, MB, in the median": (median, lambda one: one.step.peak_mb, 1.2),
-    "peak of memory, MB, at most": (max, lambda one: one.step.peak_mb, 1.6),
+    "peak of memory, MB, in the median": (median, lambda one: one.step.peak_mb, 1.3),
+    "peak of memory, MB, at most": (max, lambda one: one.step.peak_mb, 2),
     "open files": (max, lambda one: one.step.open_files, 1),
     "threads": (max, lambda one: one.step.threads, 1),
-    "journal after a load, kB": (max, lambda one: one.journal_bytes / 1000, 1.5),
-    "executions on the watch-list": (max, lambda one: one.watched, 1.5),
+    "journal after a load, kB": (max, lambda one: one.journal_bytes / 1000, 2),
+    "executions on the watch-list": (max, lambda one: one.watched, 2),
     "store by execution, bytes": (lambda all_: [*all_][-1], Left.bytes_each, 1.1),
 }
 """What is measured of each half, and how many times as much the second may have.
