@@ -49,7 +49,7 @@ FIELDS: dict[str, object] = {
 }
 """Values that no parser likes, and names that would like to be more than names."""
 
-SPOILT = 10
+SPOILT = 16
 """Answers that get such fields: so many of them take their time."""
 
 TYPES = (
@@ -57,7 +57,7 @@ TYPES = (
     "schema_name = 'execledger' and not starts_with(table_name, '_dlt') order by all"
 )
 RAW_RESPONSES = "select count(*) from execledger.raw_responses"
-BODIES = 60
+BODIES = 40
 SQL_NAME = NAMES[2]
 LIMIT_MB = 1
 BOMB = gzip.compress(bytes(100 * 2**20))
