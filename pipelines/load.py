@@ -13,6 +13,7 @@ from pipelines.draining import Inflow, drain
 from pipelines.outlook import outlook
 from pipelines.pricing import price_new_models
 from pipelines.readers import read_only
+from pipelines.rewatching import watch_again
 from pipelines.runs import (
     AccountReport,
     Report,
@@ -36,6 +37,7 @@ from sources.journal import Journal
 from sources.leftovers import note_cut_listings
 from sources.polling import SYSTEM_CLOCK, Clock
 from sources.provider import Collected, Window
+from sources.salvage import mend
 from sources.seen import ANY, Seen, Select
 from sources.submitting import recover
 
@@ -98,12 +100,14 @@ def _load(
 ) -> Report:
     started = clock.now()
     home.create()
-    with (
-        locked(home, wait_s=wait_s),
-        work_copy(home) as work,
-        Journal(home.journal, now=clock.now) as journal,
-    ):
+    with ExitStack() as stack:
+        stack.enter_context(locked(home, wait_s=wait_s))
+        work = stack.enter_context(work_copy(home))
+        damage = mend(home.journal, started)
+        journal = stack.enter_context(Journal(home.journal, now=clock.now))
         select = select_from(work.con)
+        if damage:
+            watch_again(journal, select, accounts, started)
         due = unfinished(select)
         _go_on(journal, select)
         recover(journal, {account.of: account.settings for account in accounts})
@@ -138,6 +142,8 @@ def _load(
             now=now,
         )
         problems = give_meaning(work.con, home)
+        if damage:
+            problems.insert(0, damage)
         report = summed(home, (started, clock.now()), reports, ahead, problems)
         insert_run(work.con, load_run(report, due))
         ids = [each.ids[0] for each in loads if each.ids]

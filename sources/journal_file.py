@@ -16,7 +16,7 @@ from typing import Any
 
 from sources.errors import StoreError
 
-__all__ = ["JournalFile", "from_us", "to_us"]
+__all__ = ["VERSION", "JournalFile", "from_us", "to_us"]
 
 _LAYOUT = (
     """
@@ -100,13 +100,16 @@ _LAYOUT = (
 )
 """What each version added to the one before."""
 
-_VERSION = len(_LAYOUT)
+VERSION = len(_LAYOUT)
+"""Version of the layout that is written."""
+
 _BUSY_S = 30
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _DAMAGED = (
-    "Move it and the files that begin with its name elsewhere; the next load starts "
-    "a new journal and asks the providers again for what they still have."
+    '"execledger load" keeps what can be read of it. Move it and the files that begin '
+    "with its name elsewhere only where that fails: the next load then starts a new "
+    "journal and asks the providers again for what they still have."
 )
 _NEXT_STEP = {
     sqlite3.SQLITE_NOTADB: _DAMAGED,
@@ -223,18 +226,18 @@ class JournalFile:
 
     def _check_version(self) -> None:
         version = self._version()
-        if version > _VERSION:
+        if version > VERSION:
             raise StoreError(
                 f"The journal {self.path} was written by a newer execledger (version "
-                f"{version}; this one knows {_VERSION}). Install that one or a later."
+                f"{version}; this one knows {VERSION}). Install that one or a later."
             )
         if version < 1:
             raise StoreError(f"{self.path} is not a journal. {_DAMAGED}")
-        if version < _VERSION:
+        if version < VERSION:
             with self._commit():  # another process may have done it meanwhile
                 for statement in _statements(_LAYOUT[self._version() :]):
                     self._con.execute(statement)
-                self._con.execute(f"pragma user_version = {_VERSION}")
+                self._con.execute(f"pragma user_version = {VERSION}")
 
     def _version(self) -> int:
         return int(self._con.execute("pragma user_version").fetchall()[0][0])
@@ -269,7 +272,7 @@ def _create(path: Path) -> None:
         with closing(sqlite3.connect(name, isolation_level=None)) as con:
             con.execute("pragma auto_vacuum = incremental")
             con.execute("pragma journal_mode = wal").fetchall()
-            script = f"{''.join(_LAYOUT)} pragma user_version = {_VERSION};"
+            script = f"{''.join(_LAYOUT)} pragma user_version = {VERSION};"
             con.executescript(f"begin; {script} commit;")
         try:
             os.link(name, path)

@@ -38,6 +38,7 @@ ARROWS = {
     # keeping, choosing, writing
     "journal": "journal_file watched json_text records errors",
     "journal_file": "errors",
+    "salvage": "journal_file masking watched records errors",
     "leases": "bodies journal errors",
     "watchlist": "leases journal journal_file watched json_text records errors",
     "seen": "observations json_text records errors",

@@ -1,7 +1,7 @@
 """What came of each fault: the figures of ``docs/reliability.md``."""
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Protocol
@@ -46,21 +46,24 @@ class Tally(msgspec.Struct, kw_only=True):
     doubled: int = 0
     faults: list[str] = []
 
-    def count(self, home: Home, twins: Twins) -> list[str]:
+    def count(
+        self, home: Home, twins: Twins, said: Collection[str] = ("lost_in_transit",)
+    ) -> list[str]:
         """Add what a store holds of what its providers handed out.
 
         After the fault, and one run in peace. Returns in words what is wrong, which
-        ``faults`` gathers.
+        ``faults`` gathers; ``said`` are the states by which the store says that a
+        result is not there.
         """
         handed = twins.handed_out()
         states: dict[str, str] = dict(
             rows(home, "select execution_id, result_state from execledger.executions")
         )
-        unread = {one for one in handed if states.get(one) == "lost_in_transit"}
+        unread = {one for one in handed if states.get(one) in said}
         wrong = [
-            said
-            for said in twins.differences(home)
-            if not any(one in said for one in unread)
+            words
+            for words in twins.differences(home)
+            if not any(one in words for one in unread)
         ]
         with closing(Journal(home.journal)) as journal:
             wrong += [f"{of} still waits" for of in journal.counts()]

@@ -404,7 +404,7 @@ def test_a_journal_of_an_older_version_is_brought_up_to_date(path: Path) -> None
         tables = journal.file.rows("select count(*) from watched")
 
     assert (waiting, tables) == ([kept], [(0,)])
-    assert version == [(journal_file._VERSION,)]
+    assert version == [(journal_file.VERSION,)]
 
 
 @pytest.mark.parametrize(
@@ -711,7 +711,7 @@ def test_an_older_journal_is_brought_up_to_date_once_over_processes(
 
     with Journal(path) as journal:
         assert list(journal.waiting(*OF)) == [kept]
-    assert printed == [f"{journal_file._VERSION}\n"] * 4
+    assert printed == [f"{journal_file.VERSION}\n"] * 4
 
 
 def test_an_upgrade_that_fails_leaves_the_older_journal(
@@ -725,7 +725,7 @@ def test_an_upgrade_that_fails_leaves_the_older_journal(
 
     with monkeypatch.context() as patched:
         patched.setattr(journal_file, "_LAYOUT", layout)
-        patched.setattr(journal_file, "_VERSION", len(layout))
+        patched.setattr(journal_file, "VERSION", len(layout))
         with pytest.raises(StoreError, match="responses already exists"):
             Journal(path)
 
