@@ -13,7 +13,7 @@ import msgspec
 from pipelines.readers import read_only
 from pipelines.store import Home
 
-_PAUSE_S = 0.05
+_PAUSE_S = 0.6
 _VIEW = """
     select count(*), count(distinct execution_key),
         (select count(*) from execledger.grounding_sources
