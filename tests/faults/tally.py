@@ -1,7 +1,7 @@
 """What came of each fault: the figures of ``docs/reliability.md``."""
 
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Protocol
@@ -47,23 +47,25 @@ class Tally(msgspec.Struct, kw_only=True):
     faults: list[str] = []
 
     def count(
-        self, home: Home, twins: Twins, said: Collection[str] = ("lost_in_transit",)
+        self, home: Home, twins: Twins, *, is_told: bool = False
     ) -> list[str]:
         """Add what a store holds of what its providers handed out.
 
         After the fault, and one run in peace. Returns in words what is wrong, which
-        ``faults`` gathers; ``said`` are the states by which the store says that a
-        result is not there.
+        ``faults`` gathers. With ``is_told`` it was said that the journal was damaged:
+        who has read a result that is gone, we or another, nobody knows then.
         """
+        said = {"lost_in_transit", *(["acknowledged_elsewhere"] if is_told else [])}
         handed = twins.handed_out()
         states: dict[str, str] = dict(
             rows(home, "select execution_id, result_state from execledger.executions")
         )
         unread = {one for one in handed if states.get(one) in said}
+        unsure = {one for one, state in states.items() if is_told and state in said}
         wrong = [
             words
             for words in twins.differences(home)
-            if not any(one in words for one in unread)
+            if not any(one in words for one in unread | unsure)
         ]
         with closing(Journal(home.journal)) as journal:
             wrong += [f"{of} still waits" for of in journal.counts()]
