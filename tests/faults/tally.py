@@ -46,9 +46,7 @@ class Tally(msgspec.Struct, kw_only=True):
     doubled: int = 0
     faults: list[str] = []
 
-    def count(
-        self, home: Home, twins: Twins, *, is_told: bool = False
-    ) -> list[str]:
+    def count(self, home: Home, twins: Twins, *, is_told: bool = False) -> list[str]:
         """Add what a store holds of what its providers handed out.
 
         After the fault, and one run in peace. Returns in words what is wrong, which
