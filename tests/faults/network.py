@@ -54,6 +54,7 @@ class Network:
         self.share = share
         self._wait_s = wait_s
         self._chance = random.Random(seed)  # noqa: S311 - which to hurt, no secret
+        self._for_ever = asyncio.Event()  # holds who waits for it
         self.hurt = 0
         self.spoilt: set[str] = set()
 
@@ -65,7 +66,7 @@ class Network:
             request = await _message(reader)
             if request:
                 await self._answer(request, writer)
-        except (OSError, asyncio.IncompleteReadError):
+        except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
             pass
         finally:
             writer.close()
@@ -76,7 +77,7 @@ class Network:
         if is_hurt and self._way == "drops before it is asked":
             return
         if is_hurt and self._way == "stalls before it is asked":
-            await asyncio.Event().wait()
+            await self._for_ever.wait()
         if is_hurt and self._way == "answers 429":
             writer.write(_THROTTLED % self._wait_s)
             await writer.drain()
@@ -110,7 +111,7 @@ class Network:
             await writer.drain()
         elif self._way == "stalls within the answer":
             writer.write(head + b"\r\n\r\n" + body[: len(body) // 2])
-            await asyncio.Event().wait()
+            await self._for_ever.wait()
         elif self._way == "resets after the headers":
             writer.write(head + b"\r\n\r\n")
             await writer.drain()
@@ -161,5 +162,6 @@ def through(network: Network) -> Iterator[str]:
         tasks = asyncio.all_tasks(loop)
         for task in tasks:
             task.cancel()
-        loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+        if tasks:
+            loop.run_until_complete(asyncio.wait(tasks))
         loop.close()
