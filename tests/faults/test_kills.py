@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.store import Home
-from tests.faults.command import load, settle
+from tests.faults.command import load
 from tests.faults.tally import Tally
 from tests.pipelines.polled_twins import polled
 
@@ -41,7 +41,8 @@ def test_kills_at_random_moments_lose_nothing(
             time.sleep(took * 1.05 * (number + chance.random()) / TRIES)
             process.kill()
             process.communicate()
-            settle(home, twins)
+            twins.pass_time()
+            twins.load(home, max_wait_s=20)
             assert killed.count(home, twins) == []
 
     assert killed.tried == TRIES
