@@ -205,9 +205,10 @@ class Discovery:
     ) -> AsyncIterator[tuple[Response, Page]]:
         """Yield the pages of an endpoint, each kept in the journal, by number.
 
-        ``next`` is built from a header that anybody may set: it is never followed.
+        ``next`` is built from a header that anybody may set: it is never followed, and
+        where it never ends, a page that is empty, or the one before once more, does.
         """
-        number = 1
+        number, before = 1, None
         while True:
             reply: Reply = await ask(number, _PAGE_SIZE)
             page = _page(reply)
@@ -229,10 +230,12 @@ class Discovery:
                     f"Unstract: {reply.url} answered no page of results. "
                     "Check base_url."
                 )
+            if number > 1 and (not _results(page) or _results(page) == before):
+                return
             yield response, page
             if not page.get("next"):
                 return
-            number += 1
+            number, before = number + 1, _results(page)
 
 
 def _is_wanted(item: Observation, held: Known | None) -> bool:

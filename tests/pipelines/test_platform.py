@@ -202,6 +202,20 @@ def test_a_bad_platform_key_keeps_what_is_tracked_loading(
     assert PLATFORM_KEY not in error
 
 
+@pytest.mark.parametrize("row", ['{"id": "p", "api_name": "invoices"}', ""])
+def test_a_list_that_has_always_a_next_page_comes_to_an_end(
+    home: Home, twin: UnstractTwin, account: Account, row: str
+) -> None:
+    """Law: a page that is empty, or the one before once more, is the last."""
+    endless = f'{{"count": 9, "next": "http://there", "results": [{row}]}}'
+    twin.fail_next("/api/v1/", 200, body=endless, times=50)
+
+    loaded(home, account)
+
+    assert twin.count("/api/v1/") <= 2 * 3
+    assert 0 < twin.count("page=2") <= 3
+
+
 def test_the_keys_keep_to_their_own_side(
     home: Home, twin: UnstractTwin, account: Account
 ) -> None:
