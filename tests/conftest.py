@@ -1,9 +1,15 @@
 """What tests of several parts share."""
 
+import signal
+
 import pytest
 
 from pipelines.config import quiet_dlt
 from pipelines.store import Home
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # As a script begins what it puts behind with "&"; commands would inherit it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
