@@ -6,6 +6,7 @@ next load, 1 loaded but a provider failed, 0 all well; 130 interrupted, 143 by S
 What is slow to import is imported inside the commands that need it.
 """
 
+import atexit
 import os
 import signal
 import sys
@@ -81,10 +82,17 @@ _AGAIN_S = 0.05
 def _hear() -> None:
     """Have SIGTERM end the command as Ctrl-C does, and neither say more than that."""
     signal.signal(signal.SIGTERM, _terminated)
+    atexit.register(_turn_deaf)
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # begun with "&" by a script
         signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
         signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.unraisablehook = _unraisable
+
+
+def _turn_deaf() -> None:
+    """What is done is done: a signal at the very end changes nothing, exit code too."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _unraisable(fault: "sys.UnraisableHookArgs") -> None:
@@ -105,6 +113,8 @@ def _terminated(number: int, _frame: "FrameType | None") -> None:
 
 
 def _interrupted() -> NoReturn:
+    with suppress(ValueError):
+        _turn_deaf()
     say("Interrupted. What was received is in the journal; the store is as it was.")
     sys.exit(128 + (_heard or [signal.SIGINT])[0])
 

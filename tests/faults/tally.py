@@ -50,8 +50,9 @@ class Tally(msgspec.Struct, kw_only=True):
         """Add what a store holds of what its providers handed out.
 
         After the fault, and one run in peace. Returns in words what is wrong, which
-        ``faults`` gathers. With ``is_told`` it was said that the journal was damaged:
-        who has read a result that is gone, we or another, nobody knows then.
+        ``faults`` gathers. Who has read a result, we or another, nobody knows where an
+        answer broke off; with ``is_told``, as it was said that the journal was damaged,
+        of none that is gone.
         """
         said = {"lost_in_transit", *(["acknowledged_elsewhere"] if is_told else [])}
         handed = twins.handed_out()
@@ -59,7 +60,7 @@ class Tally(msgspec.Struct, kw_only=True):
             rows(home, "select execution_id, result_state from execledger.executions")
         )
         unread = {one for one in handed if states.get(one) in said}
-        unsure = {one for one, state in states.items() if is_told and state in said}
+        unsure = {one for one, state in states.items() if state in said}
         wrong = [
             words
             for words in twins.differences(home)

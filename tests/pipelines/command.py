@@ -2,6 +2,7 @@
 
 import io
 import os
+import signal
 import sys
 from contextlib import redirect_stderr, redirect_stdout
 from typing import NamedTuple
@@ -40,10 +41,15 @@ class Stream(io.TextIOWrapper):
 def execledger(
     *arguments: str, stdin: str | None = "", is_terminal: bool = False
 ) -> Ran:
-    """Run a command as ``execledger`` does; ``None`` closes standard input."""
+    """Run a command as ``execledger`` does; ``None`` closes standard input.
+
+    Signals are heard afterwards as before.
+    """
     out, err = (Stream(is_terminal=is_terminal) for _ in range(2))
     given = None if stdin is None else Stream(stdin, is_terminal=is_terminal)
     mask = os.umask(0o022)  # which the command sets for its process
+    signals = (signal.SIGINT, signal.SIGTERM)
+    heard = [(number, signal.getsignal(number)) for number in signals]
     with (
         patch.object(sys, "argv", ["execledger", *arguments]),
         patch.object(sys, "stdin", given),
@@ -55,6 +61,8 @@ def execledger(
         except SystemExit as ended:
             code = ended.code
         finally:
+            for number, handler in heard:
+                signal.signal(number, handler)
             os.umask(mask)
     assert isinstance(code, int)
     raw = out.written()
