@@ -230,12 +230,13 @@ class Discovery:
                     f"Unstract: {reply.url} answered no page of results. "
                     "Check base_url."
                 )
-            if number > 1 and (not _results(page) or _results(page) == before):
+            rows = _results(page)
+            if number > 1 and (not rows or rows == before):
                 return
             yield response, page
             if not page.get("next"):
                 return
-            number, before = number + 1, _results(page)
+            number, before = number + 1, rows
 
 
 def _is_wanted(item: Observation, held: Known | None) -> bool:

@@ -13,8 +13,6 @@ from datetime import timedelta
 from typing import Any, NamedTuple
 
 from pipelines.config import Account
-from pipelines.demo import differences
-from pipelines.query import opened
 from pipelines.store import Home
 from sources import part
 from sources.discuro.twin import DiscuroTwin
@@ -28,6 +26,7 @@ from sources.tracking import Started, track
 from sources.twin_server import Trouble
 from sources.unstract.twin import UnstractTwin
 from sources.unstract.twin_demo import failed, recorded
+from tests.pipelines.polled_twins import unlike
 from tests.pipelines.small_torale import source
 from tests.sources.virtual_time import NOON
 
@@ -210,12 +209,7 @@ class Traffic:
 
     def differences(self, home: Home) -> list[str]:
         """Return where the store is not what could be had of the servers."""
-        with opened(home) as con:
-            return [
-                said
-                for name, twin in self.twins.items()
-                for said in differences(con, name, twin.obtained())
-            ]
+        return unlike(home, self.twins)
 
     def _clock(self) -> Any:
         return self.now

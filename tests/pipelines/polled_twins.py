@@ -18,7 +18,7 @@ from sources import part
 from sources.discuro.twin import DiscuroTwin
 from sources.discuro.twin import demo as discuro_demo
 from sources.journal import Journal
-from sources.loopback import serve
+from sources.loopback import Twin, serve
 from sources.provider import Window, settings_from
 from sources.tracking import Started, track
 from sources.unstract.twin import US, UnstractTwin
@@ -81,12 +81,17 @@ class Polled:
 
     def differences(self, home: Home) -> list[str]:
         """Return where the store is not what could be had of the servers."""
-        with opened(home) as con:
-            return [
-                said
-                for name, twin in self.twins.items()
-                for said in differences(con, name, twin.obtained())
-            ]
+        return unlike(home, self.twins)
+
+
+def unlike(home: Home, twins: Mapping[str, Twin]) -> list[str]:
+    """Return where the store is not what could be had of the twins, by provider."""
+    with opened(home) as con:
+        return [
+            said
+            for name, twin in twins.items()
+            for said in differences(con, name, twin.obtained())
+        ]
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 import errno
 import logging
 import os
-import resource
 import signal
 import stat
 import subprocess
@@ -22,6 +21,7 @@ from pipelines import store
 from pipelines.readers import read_only
 from pipelines.store import Home, locked, work_copy
 from sources.errors import StoreError, StoreLocked
+from tests.full_disk import full_disk
 from tests.pipelines.killed_load import (
     AFTER_COPY,
     AFTER_RENAME,
@@ -702,17 +702,6 @@ def test_a_damaged_store_is_told_in_words(home: Home, *, has_log: bool) -> None:
 
 
 # --- faults of the disk -------------------------------------------------------
-
-
-@contextmanager
-def full_disk(limit: int) -> Iterator[None]:
-    """Let no file grow beyond ``limit`` bytes: it fails as a full disk does."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_a_disk_too_full_for_the_copy_is_told_in_words(home: Home) -> None:

@@ -1,8 +1,5 @@
 """Room on the disk for answers that come once: there before they are asked for."""
 
-import resource
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -11,19 +8,9 @@ from sources.bodies import ROOM, Spool, spooled
 from sources.errors import StoreError
 from sources.journal import Journal
 from sources.leases import owned
+from tests.full_disk import full_disk
 
 SIZE = 1_000_000
-
-
-@contextmanager
-def full_disk(limit: int) -> Iterator[None]:
-    """Let no file grow beyond ``limit`` bytes: it fails as a full disk does."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_room_is_kept_while_an_owner_is_there(tmp_path: Path) -> None:
