@@ -1,0 +1,320 @@
+"""execledger in Dagster: what is made of what, when it loads, what a run comes to."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from pipelines.checks import checks
+from pipelines.dagster import defs
+from pipelines.dagster_commands import _wait
+from pipelines.dagster_when import STEP, cron_of, load_before_expiry, load_by_schedule
+from pipelines.query import opened
+from pipelines.sql_files import SQL
+from pipelines.store import Home
+from sources import part, providers
+from sources.journal import Journal
+from sources.provider import settings_from
+from sources.records import TABLES
+from sources.tracking import Started, track
+from tests.pipelines.small_torale import KEY
+
+pytestmark = pytest.mark.usefixtures("here")
+GRAPH = defs.resolve_asset_graph()
+
+
+@pytest.fixture
+def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
+    """Yield an instance of Dagster that forgets."""
+    with dg.DagsterInstance.ephemeral(str(tmp_path)) as forgets:
+        yield forgets
+
+
+@pytest.fixture
+def at_home(here: Path, home: Home, monkeypatch: pytest.MonkeyPatch) -> Home:
+    """Let Dagster find a home."""
+    del here  # which forgets what is configured: first
+    monkeypatch.setenv("EXECLEDGER_HOME", str(home.path))
+    return home
+
+
+def ran(instance: dg.DagsterInstance, *keys: str) -> dg.ExecuteInProcessResult:
+    """Materialize assets by their names, such as ``marts/failures``."""
+    job = defs.resolve_implicit_global_asset_job_def()
+    return job.execute_in_process(
+        instance=instance,
+        asset_selection=[dg.AssetKey(key.split("/")) for key in keys],
+        raise_on_error=False,
+    )
+
+
+def materialized(instance: dg.DagsterInstance) -> dict[str, int]:
+    """Return the tables and views that were materialized, and their rows."""
+    keys = [spec.key for spec in defs.resolve_all_asset_specs()]
+    events = {key: instance.get_latest_materialization_event(key) for key in keys}
+    return {
+        key.to_user_string(): int(str(rows.value))
+        for key, event in events.items()
+        if event
+        and event.asset_materialization
+        and (rows := event.asset_materialization.metadata.get("dagster/row_count"))
+    }
+
+
+def made_of(key: str) -> set[str]:
+    """Return what an asset is made of."""
+    parents = GRAPH.get(dg.AssetKey(key.split("/"))).parent_keys
+    return {parent.to_user_string() for parent in parents}
+
+
+# --- what is there --------------------------------------------------------------
+
+
+def test_each_provider_table_and_view_is_an_asset() -> None:
+    """Law: what is in the store is in Dagster, and the report, and backfills."""
+    views = [path.stem for path in (SQL / "marts").glob("*.sql")]
+
+    names = {key.to_user_string() for key in GRAPH.get_all_asset_keys()}
+
+    assert names == {
+        *providers(),
+        *(f"execledger/{name}" for name in TABLES),
+        *(f"marts/{name}" for name in [*views, "failure_rules"]),
+        "report",
+        "torale_backfill",
+    }
+
+
+def test_each_check_is_a_check_of_an_asset() -> None:
+    """Law: what ``execledger check`` looks for is looked for in Dagster."""
+    keys = GRAPH.asset_check_keys
+
+    assert {key.name for key in keys} == {
+        *(check.name for check in checks()),
+        "results_are_read_in_time",
+    }
+
+
+def test_lineage_goes_from_provider_to_table_to_view_to_report() -> None:
+    """Law: what Dagster shows an asset to be made of is what it is made of."""
+    assert made_of("torale") == set()
+    assert made_of("execledger/executions") == set(providers())
+    assert made_of("execledger/model_prices") == {"execledger/token_usage"}
+    assert made_of("marts/cost_reconciliation") == {"marts/token_costs"}
+    assert made_of("marts/answer_sources") == {
+        f"execledger/{name}"
+        for name in ("executions", "grounding_sources", "outputs", "workflows")
+    }
+    assert "execledger/runs" in made_of("marts/freshness")  # through schema staging
+    assert "marts/failures" in made_of("report")
+
+
+# --- what a run comes to ----------------------------------------------------------
+
+
+@pytest.mark.usefixtures("configured")
+def test_a_load_tells_of_the_tables_that_it_wrote(
+    instance: dg.DagsterInstance, at_home: Home
+) -> None:
+    """Law: a provider's asset is a real load; without news, the run alone is new."""
+    first = ran(instance, "torale")
+    rows = materialized(instance)
+    again = ran(instance, "torale")
+
+    assert first.success
+    assert again.success
+    assert rows["execledger/executions"] == 11
+    assert set(rows) == {f"execledger/{name}" for name in TABLES}
+    assert materialized(instance) == {**rows, "execledger/runs": 2}
+    assert [one.passed for one in first.get_asset_check_evaluations()] == [True]
+    with opened(at_home) as con:
+        assert con.execute("from execledger.runs").fetchall()
+
+
+@pytest.mark.usefixtures("configured", "at_home")
+def test_a_provider_that_fails_has_a_failed_run_which_says_why(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Law: what could not be read is the run's failure, in words and without a key."""
+    monkeypatch.setenv("SOURCES__TORALE__API_KEY", f"{KEY}x")
+
+    result = ran(instance, "torale")
+
+    logged = "\n".join(map(str, instance.all_logs(result.run_id)))
+    assert not result.success
+    assert not instance.get_latest_materialization_event(dg.AssetKey("torale"))
+    assert "the key was refused" in logged
+    assert KEY not in logged
+
+
+@pytest.mark.usefixtures("at_home")
+def test_a_command_that_answers_nothing_fails_in_its_own_words(
+    instance: dg.DagsterInstance,
+) -> None:
+    """Law: what is configured wrongly is said with the next step."""
+    result = ran(instance, "discuro")
+
+    logged = "\n".join(map(str, instance.all_logs(result.run_id)))
+    assert not result.success
+    assert "SOURCES__DISCURO__API_KEY" in logged
+
+
+def test_views_and_checks_are_looked_at_after_a_load(
+    instance: dg.DagsterInstance, at_home: Home, two_loads: Path
+) -> None:
+    """Law: views are counted in the store; checks are those of the command."""
+    shutil.copytree(two_loads, at_home.path)
+
+    result = ran(instance, "marts/answer_sources", "marts/failures")
+
+    checked = result.get_asset_check_evaluations()
+    with opened(at_home) as con:
+        ((rows,),) = con.execute("select count(*) from marts.failures").fetchall()
+    assert result.success
+    assert set(materialized(instance)) == {"marts/answer_sources", "marts/failures"}
+    assert materialized(instance)["marts/failures"] == rows
+    assert [one.check_name for one in checked] == ["unknown_failures_are_few"]
+
+
+# --- when it loads ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("seconds", "cron", "minutes"),
+    [
+        (1, "*/1 * * * *", 1),
+        (300, "*/5 * * * *", 5),
+        (1799, "*/20 * * * *", 20),
+        (5340, "0 */1 * * *", 60),
+        (43_199, "0 */8 * * *", 480),
+        (90_000, "0 0 * * *", 1440),
+    ],
+)
+def test_loads_come_at_even_steps(seconds: float, cron: str, minutes: int) -> None:
+    """Law: the step is the longest that cron can say, and no longer than was said."""
+    assert cron_of(seconds) == (cron, timedelta(minutes=minutes))
+
+
+def at_noon() -> dg.ScheduleEvaluationContext:
+    """Return what a tick at noon is told."""
+    noon = datetime(2026, 11, 26, 12, tzinfo=UTC)
+    return dg.build_schedule_context(scheduled_execution_time=noon)
+
+
+def test_without_a_key_the_schedule_says_so() -> None:
+    """Law: where nothing can be loaded, no run fails for it each half hour."""
+    tick = load_by_schedule.evaluate_tick(at_noon())
+
+    assert tick.run_requests == []
+    assert "No key is set" in (tick.skip_message or "")
+
+
+@pytest.mark.usefixtures("configured")
+def test_each_provider_is_loaded_in_a_run_of_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Law: a run that fails is one provider's."""
+    monkeypatch.setenv("SOURCES__DISCURO__API_KEY", KEY)
+
+    tick = load_by_schedule.evaluate_tick(at_noon())
+
+    assert [one.asset_selection for one in tick.run_requests or ()] == [
+        [dg.AssetKey("discuro")],
+        [dg.AssetKey("torale")],
+    ]
+
+
+def watch(home: Home, started_at: datetime) -> None:
+    """Put an execution of Discuro on the watch-list."""
+    home.create()
+    kind = part("discuro", "settings").Settings
+    settings = settings_from(kind, {"api_key": KEY}, "sources.discuro")
+    started = Started(execution_id="7", started_at=started_at)
+    with Journal(home.journal) as journal:
+        track(journal, "discuro", "default", settings, [started])
+
+
+def keys_of(instance: dg.DagsterInstance) -> list[str | None]:
+    """Return the keys of the runs that the sensor asks for."""
+    context = dg.build_sensor_context(instance)
+    tick = load_before_expiry.evaluate_tick(context)
+    return [one.run_key for one in tick.run_requests or ()]
+
+
+@pytest.mark.parametrize(
+    ("left", "halved"),
+    [
+        (2 * STEP, []),
+        (0.99 * STEP, ["0"]),
+        (0.6 * STEP, ["0"]),
+        (0.45 * STEP, ["1"]),
+        (0.2 * STEP, ["2"]),
+        (-0.1 * STEP, []),
+    ],
+)
+def test_a_load_comes_before_a_result_expires(
+    instance: dg.DagsterInstance, at_home: Home, left: timedelta, halved: list[str]
+) -> None:
+    """Law: what would expire before the next load by schedule is asked for before.
+
+    Once, and again when half of the time left is over: a run is asked for once for
+    each key.
+    """
+    expires_at = datetime.now(UTC).replace(microsecond=0) + left
+    watch(at_home, expires_at - timedelta(hours=24))
+
+    assert keys_of(instance) == [
+        f"discuro {expires_at.isoformat()} {times}" for times in halved
+    ]
+
+
+def test_nothing_is_asked_for_while_a_load_runs(
+    instance: dg.DagsterInstance, at_home: Home
+) -> None:
+    """Law: a provider whose load runs, or waits for its turn, is not loaded again."""
+    watch(at_home, datetime.now(UTC) + timedelta(minutes=5) - timedelta(hours=24))
+    instance.create_run_for_job(
+        defs.resolve_job_def("load"),
+        tags={"execledger/provider": "discuro"},
+        status=dg.DagsterRunStatus.STARTED,
+    )
+
+    assert keys_of(instance) == []
+
+
+# --- when it is told to stop --------------------------------------------------------
+
+FINISHES = """
+import signal, sys, time
+def finish(*_):
+    time.sleep(0.3)
+    print("finished", flush=True)
+    sys.exit(143)
+signal.signal(signal.SIGTERM, finish)
+print("ready", flush=True)
+time.sleep(60)
+"""
+
+
+def test_a_load_is_told_to_stop_and_waited_for() -> None:
+    """Law: who ends a run waits until what is under way is kept."""
+    with subprocess.Popen(  # noqa: S603 - a script of ours
+        [sys.executable, "-c", FINISHES], stdout=subprocess.PIPE
+    ) as child:
+        assert child.stdout
+        assert child.stdout.readline() == b"ready\n"
+        threading.Timer(0.1, os.kill, [os.getpid(), signal.SIGINT]).start()
+
+        with pytest.raises(KeyboardInterrupt):
+            _wait(child)
+
+        assert child.returncode == 143
+        assert child.stdout.read() == b"finished\n"
