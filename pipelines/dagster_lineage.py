@@ -11,8 +11,8 @@ import dagster as dg
 
 from pipelines.checks import checks
 from pipelines.sql_files import SqlFile
-from sources import providers
-from sources.records import TABLES, CheckResult, ModelPrice, TokenUsage
+from sources import part, providers
+from sources.records import TABLES, CheckResult, ModelPrice, Run, TokenUsage
 from sources.tables import columns, comment
 
 __all__ = [
@@ -81,12 +81,10 @@ def provider_spec(provider: str, freshness: dg.FreshnessPolicy) -> dg.AssetSpec:
 
 def table_specs() -> list[dg.AssetSpec]:
     """Return the tables; a load tells Dagster of those that it wrote."""
-    every = [provider_key(name) for name in providers()]
-    deps = {CheckResult.TABLE: [], ModelPrice.TABLE: [table_key(TokenUsage.TABLE)]}
     return [
         dg.AssetSpec(
             table_key(name),
-            deps=deps.get(name, every),
+            deps=_made_of(name),
             description=comment(record),
             group_name="tables",
             kinds={"duckdb", "table"},
@@ -105,6 +103,20 @@ def table_specs() -> list[dg.AssetSpec]:
             },
         )
         for name, record in TABLES.items()
+    ]
+
+
+def _made_of(table: str) -> list[dg.AssetKey]:
+    """Return what a table is made of: providers, mostly."""
+    if table == CheckResult.TABLE:
+        return []
+    if table == ModelPrice.TABLE:
+        return [table_key(TokenUsage.TABLE)]
+    return [
+        provider_key(name)
+        for name in providers()
+        if table == Run.TABLE
+        or table in getattr(part(name, "normalize"), "FILLS", [table])
     ]
 
 

@@ -7,7 +7,8 @@ shows a whole one. The names in it:
                   configuration, with its meaning; ``api_key`` without a default.
 ``client.py``     the endpoints: one method each, which returns the answer.
 ``normalize.py``  ``VERSION``, ``observe(response)`` and ``records(response,
-                  winners, decoded)``: pure, see ``sources.observations``.
+                  winners, decoded)``: pure, see ``sources.observations``. ``FILLS``
+                  names the tables it fills, where that is not every one.
 ``columns.py``    only where there is much of it: the same rows, and quicker, of
                   responses of the usual shapes, see ``sources.columnar``.
 ``collect.py``    ``collect(settings, journal, seen, …)`` reads what is due into the

@@ -37,6 +37,7 @@ from sources.values import text_or_none
 from sources.watched import Watched, watched
 
 __all__ = [
+    "FILLS",
     "VERSION",
     "Standing",
     "by_word",
@@ -48,6 +49,23 @@ __all__ = [
 
 VERSION = 1
 """Rises whenever the same response would give other rows."""
+
+FILLS = frozenset(
+    {
+        "executions",
+        "execution_steps",
+        "outputs",
+        "token_usage",
+        "errors",
+        "execution_tags",
+        "execution_metadata",
+        "workflows",
+        "raw_responses",
+        "status_history",
+        "load_rejects",
+    }
+)
+"""The tables that its responses go into."""
 
 _FAILED = frozenset({"http_error", "transport_error", "truncated"})
 _ENDPOINTS = frozenset({"execution", "submit"})

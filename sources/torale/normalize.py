@@ -34,6 +34,7 @@ from sources.torale.mapping import (
 from sources.values import MisfitError, text_or_none, timestamp
 
 __all__ = [
+    "FILLS",
     "TERMINAL",
     "VERSION",
     "has_no_details",
@@ -46,6 +47,22 @@ __all__ = [
 
 VERSION = 1
 """Rises whenever the same response would give other rows."""
+
+FILLS = frozenset(
+    {
+        "executions",
+        "execution_steps",
+        "outputs",
+        "grounding_sources",
+        "errors",
+        "execution_metadata",
+        "workflows",
+        "raw_responses",
+        "status_history",
+        "load_rejects",
+    }
+)
+"""The tables that its responses go into."""
 
 _STATUS: dict[str, Status] = {
     "pending": "queued",

@@ -29,10 +29,29 @@ from sources.unstract.refusals import page_rows, request_error_rows
 from sources.unstract.verdicts import detail, verdict_of
 from sources.watched import Watched, watched
 
-__all__ = ["VERSION", "deployments_in", "observe", "records"]
+__all__ = ["FILLS", "VERSION", "deployments_in", "observe", "records"]
 
 VERSION = 1
 """Rises whenever the same response would give other rows."""
+
+FILLS = frozenset(
+    {
+        "executions",
+        "execution_files",
+        "execution_steps",
+        "outputs",
+        "token_usage",
+        "citations",
+        "errors",
+        "execution_tags",
+        "execution_metadata",
+        "workflows",
+        "raw_responses",
+        "status_history",
+        "load_rejects",
+    }
+)
+"""The tables that its responses go into."""
 
 _ABOUT_ONE = frozenset({"execution", "submit"})
 _FAILED = frozenset({"http_error", "transport_error", "truncated"})

@@ -107,6 +107,7 @@ def test_lineage_goes_from_provider_to_table_to_view_to_report() -> None:
     """Law: what Dagster shows an asset to be made of is what it is made of."""
     assert made_of("torale") == set()
     assert made_of("execledger/executions") == set(providers())
+    assert made_of("execledger/grounding_sources") == {"torale"}
     assert made_of("execledger/model_prices") == {"execledger/token_usage"}
     assert made_of("marts/cost_reconciliation") == {"marts/token_costs"}
     assert made_of("marts/answer_sources") == {

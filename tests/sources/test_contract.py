@@ -103,6 +103,21 @@ def test_every_row_of_a_recording_has_a_key_of_its_own(
 
 
 @pytest.mark.parametrize("provider", providers())
+def test_a_provider_says_which_tables_it_fills(
+    stores: dict[str, PlainStore], provider: str
+) -> None:
+    """Law: it fills those, no other, and its recordings show each of them filled."""
+    filled = {
+        table
+        for name in recordings(provider)
+        for table, rows in rows_of(stores, recorded(provider, name)).items()
+        if rows
+    }
+
+    assert filled == getattr(part(provider, "normalize"), "FILLS", filled)
+
+
+@pytest.mark.parametrize("provider", providers())
 @settings(max_examples=80, deadline=None)
 @given(data=st.data())
 def test_normalize_never_raises_whatever_a_field_holds(
