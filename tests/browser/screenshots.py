@@ -1,4 +1,4 @@
-"""Makes the pictures of the README: ``python -m tests.browser.screenshots``.
+"""Makes the pictures of the documentation: ``python -m tests.browser.screenshots``.
 
 Needs Debian's chromium. The demo's data depends on the time, so the pictures are of
 the moment in which they are made.
@@ -12,6 +12,7 @@ from pathlib import Path
 from playwright.sync_api import Browser
 
 from tests.browser.chromium import chromium
+from tests.browser.lineage import loaded, shoot_lineage
 
 IMAGES = Path(__file__).resolve().parent.parent.parent / "docs" / "images"
 SHOTS = {
@@ -19,6 +20,8 @@ SHOTS = {
     "report-dark.png": ("dark", "#answers_and_sources", 1060),
 }
 """Picture → colours, the chapter where it begins, and how high it is."""
+
+LINEAGE = "dagster.png"
 
 
 def main(folder: Path) -> None:
@@ -32,7 +35,8 @@ def main(folder: Path) -> None:
             ("report", "--home", home, "--days", "14", "--out", str(report)),
         ):
             subprocess.run([execledger, *command], check=True)  # noqa: S603 - these two
-        with chromium() as browser:
+        with loaded(Path(home)) as dagster, chromium() as browser:
+            shoot_lineage(browser, dagster, folder / LINEAGE)
             for name in SHOTS:
                 shoot(browser, report, folder / name)
 

@@ -84,6 +84,16 @@ class Polled:
         return unlike(home, self.twins)
 
 
+def watch_discuro(home: Home, started_at: datetime) -> None:
+    """Put an execution on the watch-list of Discuro; nobody need answer for it."""
+    home.create()
+    kind = part("discuro", "settings").Settings
+    settings = settings_from(kind, {"api_key": "any"}, "sources.discuro")
+    started = Started(execution_id="7", started_at=started_at)
+    with Journal(home.journal) as journal:
+        track(journal, "discuro", "default", settings, [started])
+
+
 def unlike(home: Home, twins: Mapping[str, Twin]) -> list[str]:
     """Return where the store is not what could be had of the twins, by provider."""
     with opened(home) as con:

@@ -20,11 +20,9 @@ from pipelines.dagster_when import STEP, cron_of, load_before_expiry, load_by_sc
 from pipelines.query import opened
 from pipelines.sql_files import SQL
 from pipelines.store import Home
-from sources import part, providers
-from sources.journal import Journal
-from sources.provider import settings_from
+from sources import providers
 from sources.records import TABLES
-from sources.tracking import Started, track
+from tests.pipelines.polled_twins import watch_discuro
 from tests.pipelines.small_torale import KEY
 
 pytestmark = pytest.mark.usefixtures("here")
@@ -233,16 +231,6 @@ def test_each_provider_is_loaded_in_a_run_of_its_own(
     ]
 
 
-def watch(home: Home, started_at: datetime) -> None:
-    """Put an execution of Discuro on the watch-list."""
-    home.create()
-    kind = part("discuro", "settings").Settings
-    settings = settings_from(kind, {"api_key": KEY}, "sources.discuro")
-    started = Started(execution_id="7", started_at=started_at)
-    with Journal(home.journal) as journal:
-        track(journal, "discuro", "default", settings, [started])
-
-
 def keys_of(instance: dg.DagsterInstance) -> list[str | None]:
     """Return the keys of the runs that the sensor asks for."""
     context = dg.build_sensor_context(instance)
@@ -270,7 +258,7 @@ def test_a_load_comes_before_a_result_expires(
     each key.
     """
     expires_at = datetime.now(UTC).replace(microsecond=0) + left
-    watch(at_home, expires_at - timedelta(hours=24))
+    watch_discuro(at_home, expires_at - timedelta(hours=24))
 
     assert keys_of(instance) == [
         f"discuro {expires_at.isoformat()} {times}" for times in halved
@@ -281,7 +269,9 @@ def test_nothing_is_asked_for_while_a_load_runs(
     instance: dg.DagsterInstance, at_home: Home
 ) -> None:
     """Law: a provider whose load runs, or waits for its turn, is not loaded again."""
-    watch(at_home, datetime.now(UTC) + timedelta(minutes=5) - timedelta(hours=24))
+    watch_discuro(
+        at_home, datetime.now(UTC) + timedelta(minutes=5) - timedelta(hours=24)
+    )
     instance.create_run_for_job(
         defs.resolve_job_def("load"),
         tags={"execledger/provider": "discuro"},
