@@ -17,6 +17,7 @@ from sources.tables import columns, comment
 
 __all__ = [
     "AUTOMATIC",
+    "BUDGETS",
     "IN_TIME",
     "REPORT",
     "check_specs",
@@ -29,6 +30,9 @@ __all__ = [
 ]
 
 REPORT = dg.AssetKey("report")
+
+BUDGETS = "budgets_are_kept"
+"""The check of all budgets of the configuration."""
 
 IN_TIME = "results_are_read_in_time"
 """The check of a provider: what a load says by exit code 4."""
@@ -155,16 +159,18 @@ def _reads(view: SqlFile, by_name: dict[str, SqlFile]) -> set[dg.AssetKey]:
 def check_specs(views: Iterable[SqlFile]) -> list[dg.AssetCheckSpec]:
     """Return the checks of ``sql/checks``, each of the first table that it reads.
 
-    Or of the first view, where it reads no table.
+    Or of the first view, where it reads no table. One more is of all budgets.
     """
     by_name = {view.qualified: view for view in views}
     order = [*map(table_key, TABLES), *(mart_key(one.name) for one in by_name.values())]
+    about = {
+        check.name: (min(_reads(check, by_name), key=order.index), check.comment)
+        for check in checks()
+    }
+    about[BUDGETS] = (mart_key("month_to_date"), "No budget is exceeded.")
     return [
         dg.AssetCheckSpec(
-            check.name,
-            asset=min(_reads(check, by_name), key=order.index),
-            description=check.comment,
-            automation_condition=AUTOMATIC,
+            name, asset=asset, description=said, automation_condition=AUTOMATIC
         )
-        for check in checks()
+        for name, (asset, said) in about.items()
     ]

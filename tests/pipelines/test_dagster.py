@@ -1,5 +1,6 @@
 """execledger in Dagster: what is made of what, when it loads, what a run comes to."""
 
+import json
 import os
 import shutil
 import signal
@@ -42,6 +43,13 @@ def at_home(here: Path, home: Home, monkeypatch: pytest.MonkeyPatch) -> Home:
     del here  # which forgets what is configured: first
     monkeypatch.setenv("EXECLEDGER_HOME", str(home.path))
     return home
+
+
+@pytest.fixture
+def after_loads(at_home: Home, two_loads: Path) -> Home:
+    """Let Dagster find a home after two loads."""
+    shutil.copytree(two_loads, at_home.path)
+    return at_home
 
 
 def ran(instance: dg.DagsterInstance, *keys: str) -> dg.ExecuteInProcessResult:
@@ -97,6 +105,7 @@ def test_each_check_is_a_check_of_an_asset() -> None:
 
     assert {key.name for key in keys} == {
         *(check.name for check in checks()),
+        "budgets_are_kept",
         "results_are_read_in_time",
     }
 
@@ -167,20 +176,39 @@ def test_a_command_that_answers_nothing_fails_in_its_own_words(
 
 
 def test_views_and_checks_are_looked_at_after_a_load(
-    instance: dg.DagsterInstance, at_home: Home, two_loads: Path
+    instance: dg.DagsterInstance, after_loads: Home
 ) -> None:
     """Law: views are counted in the store; checks are those of the command."""
-    shutil.copytree(two_loads, at_home.path)
-
     result = ran(instance, "marts/answer_sources", "marts/failures")
 
     checked = result.get_asset_check_evaluations()
-    with opened(at_home) as con:
+    with opened(after_loads) as con:
         ((rows,),) = con.execute("select count(*) from marts.failures").fetchall()
     assert result.success
     assert set(materialized(instance)) == {"marts/answer_sources", "marts/failures"}
     assert materialized(instance)["marts/failures"] == rows
     assert [one.check_name for one in checked] == ["unknown_failures_are_few"]
+
+
+@pytest.mark.usefixtures("after_loads")
+@pytest.mark.parametrize(("limit", "is_kept"), [(100, True), (0.0001, False)])
+def test_budgets_are_a_check_of_what_was_spent(
+    instance: dg.DagsterInstance,
+    monkeypatch: pytest.MonkeyPatch,
+    limit: float,
+    is_kept: bool,  # noqa: FBT001 - a case
+) -> None:
+    """Law: a budget that is exceeded is a failed check, with its value beside it."""
+    budget = [{"measure": "lag_hours", "limit": limit, "provider": "torale"}]
+    monkeypatch.setenv("EXECLEDGER__BUDGETS", json.dumps(budget))
+
+    result = ran(instance, "marts/month_to_date")
+
+    (found,) = result.get_asset_check_evaluations()
+    (said,) = (value.value for value in found.metadata.values())
+    assert found.check_name == "budgets_are_kept"
+    assert found.passed is is_kept
+    assert str(limit) in str(said)
 
 
 # --- when it loads ------------------------------------------------------------------
