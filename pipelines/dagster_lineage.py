@@ -37,11 +37,19 @@ BUDGETS = "budgets_are_kept"
 IN_TIME = "results_are_read_in_time"
 """The check of a provider: what a load says by exit code 4."""
 
-AUTOMATIC = dg.AutomationCondition.eager().without(
-    # a provider without a key never is there
-    ~dg.AutomationCondition.any_deps_missing()
+_When = dg.AutomationCondition
+AUTOMATIC = (
+    (
+        (_When.missing() & ~_When.execution_failed()) | _When.any_deps_updated()
+    ).since_last_handled()
+    & ~_When.any_deps_missing()
+    & ~_When.any_deps_in_progress()
+    & ~_When.in_progress()
 )
-"""When views, checks and report are due: after what they rest on was loaded."""
+"""When views, checks and report are due: after what they rest on was loaded.
+
+Unlike Dagster's ``eager``, also where it was loaded before anybody asked for them.
+"""
 
 
 def provider_key(provider: str) -> dg.AssetKey:
@@ -130,7 +138,8 @@ def mart_specs(views: Iterable[SqlFile]) -> list[dg.AssetSpec]:
     return [
         dg.AssetSpec(
             mart_key(view.name),
-            deps=sorted(_reads(view, by_name)),
+            # what reads no table, the rules, is made anew by each run of a load
+            deps=sorted(_reads(view, by_name) or [table_key(Run.TABLE)]),
             description=view.comment,
             group_name="marts",
             kinds={"duckdb", "view"},

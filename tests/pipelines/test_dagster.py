@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -307,6 +308,67 @@ def test_nothing_is_asked_for_while_a_load_runs(
     )
 
     assert keys_of(instance) == []
+
+
+class Daemon:
+    """What the daemon would ask for, look after look."""
+
+    def __init__(self, instance: dg.DagsterInstance) -> None:
+        self.instance = instance
+        self.cursor: Any = None
+
+    def looks(self) -> set[str]:
+        """Return the groups of what is asked for."""
+        found = dg.evaluate_automation_conditions(
+            defs, self.instance, cursor=self.cursor
+        )
+        self.cursor = found.cursor
+        return {
+            "checks"
+            if isinstance(one.key, dg.AssetCheckKey)
+            else str(GRAPH.get(one.key).group_name)
+            for one in found.results
+            if not one.true_subset.is_empty
+        }
+
+    def sees(self, *groups: str) -> None:
+        """Let all assets of these groups be made, and checked."""
+        for key in GRAPH.get_all_asset_keys():
+            if GRAPH.get(key).group_name in groups:
+                self.instance.report_runless_asset_event(dg.AssetMaterialization(key))
+        for check in GRAPH.asset_check_keys if "checks" in groups else ():
+            self.instance.report_runless_asset_event(
+                dg.AssetCheckEvaluation(
+                    asset_key=check.asset_key, check_name=check.name, passed=True
+                )
+            )
+
+
+@pytest.mark.filterwarnings("ignore::dagster.BetaWarning")  # within Dagster
+def test_views_checks_and_report_follow_each_load(
+    instance: dg.DagsterInstance,
+) -> None:
+    """Law: once; also where the load was before anybody asked; never without one."""
+    daemon, rest = Daemon(instance), {"marts", "checks", "report"}
+    found = [daemon.looks(), daemon.looks()]
+    for made in (["tables"], [*rest], [], ["tables"], [*rest], []):
+        daemon.sees(*made)
+        found.append(daemon.looks())
+
+    assert found == [set(), set(), rest, set(), set(), rest, set(), set()]
+
+
+@pytest.mark.filterwarnings("ignore::dagster.BetaWarning")  # within Dagster
+def test_what_was_loaded_before_the_daemon_came_is_looked_at(
+    instance: dg.DagsterInstance,
+) -> None:
+    """Law: who turns the sensor on after a load has views, checks and report too."""
+    daemon = Daemon(instance)
+    daemon.sees("tables")
+
+    found = daemon.looks() | daemon.looks()
+
+    assert found == {"marts", "checks", "report"}
 
 
 # --- when it is told to stop --------------------------------------------------------

@@ -62,7 +62,6 @@ def test_of_two_loads_at_once_the_second_waits(dagster: Dagster, twins: Polled) 
     ran, waited = dagster.ended(first), dagster.ended(second)
 
     assert meanwhile == ["STARTED", "QUEUED"]
-    assert (ran["status"], waited["status"]) == ("SUCCESS", "SUCCESS")
     assert waited["startTime"] >= ran["endTime"]
 
 
