@@ -17,7 +17,7 @@ import pytest
 
 from pipelines.checks import checks
 from pipelines.dagster import defs
-from pipelines.dagster_commands import _wait
+from pipelines.dagster_commands import _wait, run
 from pipelines.dagster_when import STEP, cron_of, load_before_expiry, load_by_schedule
 from pipelines.query import opened
 from pipelines.sql_files import SQL
@@ -25,7 +25,7 @@ from pipelines.store import Home
 from sources import providers
 from sources.records import TABLES
 from tests.pipelines.polled_twins import watch_discuro
-from tests.pipelines.small_torale import KEY
+from tests.pipelines.small_torale import KEY, NOW
 
 pytestmark = pytest.mark.usefixtures("here")
 GRAPH = defs.resolve_asset_graph()
@@ -174,6 +174,40 @@ def test_a_command_that_answers_nothing_fails_in_its_own_words(
     logged = "\n".join(map(str, instance.all_logs(result.run_id)))
     assert not result.success
     assert "SOURCES__DISCURO__API_KEY" in logged
+
+
+@pytest.mark.usefixtures("configured", "at_home")
+def test_a_backfill_reads_its_days_again_in_one_run(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Law: a range of partitions is a load with ``--since`` and ``--until``."""
+    asked: list[str] = []
+
+    def spy(answer: type[Any], *arguments: str) -> object:
+        asked.extend(arguments)
+        return run(answer, *arguments)
+
+    monkeypatch.setattr("pipelines.dagster.run", spy)
+    first, last = str(NOW.date() - timedelta(days=1)), str(NOW.date())
+
+    result = dg.materialize(
+        [defs.get_assets_def("torale_backfill")],
+        instance=instance,
+        tags={
+            "dagster/asset_partition_range_start": first,
+            "dagster/asset_partition_range_end": last,
+        },
+    )
+
+    assert result.success
+    assert asked[-4:] == [
+        "--since",
+        f"{first}T00:00:00+00:00",
+        "--until",
+        f"{last}T23:59:59.999999+00:00",
+    ]
+    made = instance.get_materialized_partitions(dg.AssetKey("torale_backfill"))
+    assert made == {first, last}
 
 
 def test_views_and_checks_are_looked_at_after_a_load(
