@@ -1,8 +1,6 @@
 """What is shipped: the wheel, the bounds of its dependencies, and the lock file."""
 
-import os
 import re
-import subprocess
 import tomllib
 import zipfile
 from collections.abc import Iterator
@@ -11,6 +9,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
+from tests.packages import UV, run
 from tests.test_repository import kept_files
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -29,37 +28,6 @@ FOLDERS = ("sources/", "pipelines/", "sql/", "notebooks/")
 
 DATED = {"publicsuffixlist"}
 """Released by date, not by change: a list of domains that only grows."""
-
-UV = os.environ.get("UV", "uv")
-OUTSIDE = {
-    **{name: to for name, to in os.environ.items() if name != "PYTHONPATH"},
-    "RUNTIME__DLTHUB_TELEMETRY": "false",  # tests call nobody
-}
-
-
-def run(*command: str | Path, folder: Path) -> str:
-    """Return what a command printed; it must succeed."""
-    ran = subprocess.run(  # noqa: S603 - the commands of the tests below
-        command,
-        cwd=folder,
-        env=OUTSIDE,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    assert ran.returncode == 0, ran.stdout
-    return ran.stdout
-
-
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the wheel, built as for a release."""
-    folder = tmp_path_factory.mktemp("dist")
-    run(UV, "build", "--wheel", "--quiet", "--out-dir", folder, folder=ROOT)
-    (built,) = folder.glob("*.whl")
-    return built
 
 
 def environment(folder: Path) -> Path:
