@@ -18,7 +18,13 @@ from tests.readme import Givens, ReadmeFault, Session
 from tests.shown import is_shown
 
 ROOT = Path(__file__).resolve().parent.parent
-SHOWN = ("README.md", "sql/README.md", "notebooks/README.md", "sources/*/README.md")
+SHOWN = (
+    "README.md",
+    "docs/scheduling.md",
+    "notebooks/README.md",
+    "sources/*/README.md",
+    "sql/README.md",
+)
 READMES = [str(path.relative_to(ROOT)) for one in SHOWN for path in ROOT.glob(one)]
 
 

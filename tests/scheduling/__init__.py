@@ -1,0 +1,1 @@
+"""The recipes of ``docs/scheduling.md``, run as they stand there."""
