@@ -135,7 +135,8 @@ def copied(
     assert os.geteuid() == 0, "only root can make a copy of the machine"
     copy, given = folder / "copy", folder / "given"
     copy.mkdir()
-    given.mkdir(exist_ok=True)
+    given.mkdir()
+    given.chmod(0o755)  # users of the copy read there, whatever the umask
     unshare = ("unshare", "--mount", "--pid", "--ipc", "--uts", "--cgroup", "--fork")
     with subprocess.Popen(  # noqa: S603 - what stands here
         [
