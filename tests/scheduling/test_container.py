@@ -75,6 +75,19 @@ def test_another_command_can_be_given(image: Image) -> None:
     assert said.startswith("execledger")
 
 
+@pytest.mark.slow
+def test_nothing_but_the_volume_can_be_written_to(
+    image: Image, torale: Mapping[str, str]
+) -> None:
+    """Law: not even a folder that everybody may write to, which an image has."""
+    elsewhere = "/var/tmp/home"  # noqa: S108 - such a folder
+    container = image.start("load", "torale", "--home", elsewhere, **torale)
+    said, _ = container.communicate()
+
+    assert container.returncode == 1
+    assert "Read-only file system" in said
+
+
 def test_the_compose_file_and_the_image_fit_together() -> None:
     """Law: the volume is the image's, and a stop waits as long as the page says."""
     volume = dict(steps(recipe(DOCKERFILE)))["VOLUME"]
