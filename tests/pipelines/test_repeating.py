@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.cli import _unraisable
 from pipelines.options import Duration
 from pipelines.repeating import repeat, stopped_within
+from pipelines.signals import _unraisable
 from pipelines.store import Home
 from tests.pipelines.command import execledger
 from tests.pipelines.small_torale import one

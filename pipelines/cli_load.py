@@ -1,0 +1,160 @@
+"""The command that loads: once, or again and again."""
+
+import sys
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING
+
+import click
+
+from pipelines.cli_report import report_after_load
+from pipelines.frugal import without_pandas
+from pipelines.options import (
+    Duration,
+    Time,
+    home_option,
+    json_option,
+    print_json,
+    say,
+    wait_option,
+    wait_s,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pipelines.runs import Report
+    from pipelines.store import Home
+
+__all__ = ["load"]
+
+
+@click.command()
+@click.argument("providers", nargs=-1)
+@home_option
+@click.option("--since", type=Time(), help="Read again what started from then on.")
+@click.option("--until", type=Time(), help="With --since: what started until then.")
+@click.option(
+    "--max-wait",
+    type=click.FloatRange(min=0),
+    default=0,
+    metavar="SECONDS",
+    help="Poll on until everything is done, so long at the most.",
+)
+@click.option(
+    "--every",
+    type=Duration(),
+    metavar="DURATION",
+    help="Stay, and load again at each step of so long, such as 5m.",
+)
+@click.option("--report", "reports", is_flag=True, help="Make the report afterwards.")
+@click.option("--dry-run", is_flag=True, help="Say what would be read; read nothing.")
+@wait_option
+@json_option
+def load(
+    providers: tuple[str, ...],
+    *,
+    home: str | None,
+    since: datetime | None,
+    until: datetime | None,
+    max_wait: float,
+    every: float | None,
+    reports: bool,
+    dry_run: bool,
+    wait: bool,
+    as_json: bool,
+) -> int:
+    """Collect what is due of all PROVIDERS that have a key, and load it.
+
+    One atomic step: the store is as it was, or holds all of it. A provider that
+    fails keeps no other's data from loading. Exit code 4: a result was lost, or
+    expires before the next load; 1: a provider failed; 3: another load runs.
+    """
+    from pipelines.config import accounts, find_home, schedule_s, without_key
+    from pipelines.load import load as run_load
+    from pipelines.load import planned
+    from sources.provider import Window
+
+    if until and not (since and since <= until):
+        raise click.UsageError("--until needs a --since that is not after it.")
+    if every and (since or dry_run):
+        raise click.UsageError("--every goes with neither --since nor --dry-run.")
+    chosen = find_home(home)
+    _refuse_new_home(home, chosen)
+    window = Window(since, until)
+    found = accounts(providers)
+    if skipped := [] if providers else without_key(found):
+        say(f"Without a key, and so skipped: {', '.join(skipped)}.")
+    if dry_run:
+        click.echo("\n".join(planned(chosen, found, window)))
+        return 0
+
+    run = partial(
+        run_load,
+        chosen,
+        found,
+        window=window,
+        wait_s=wait_s(wait=wait),
+        max_wait_s=max_wait,
+        schedule_s=every or schedule_s(),
+    )
+
+    without_pandas()
+
+    def once() -> int:
+        code = _load_once(run, as_json=as_json)
+        if reports and not report_after_load(chosen):
+            return code or 1
+        return code
+
+    return once() if every is None else _load_every(once, every)
+
+
+def _load_once(run: "Callable[..., Report]", *, as_json: bool) -> int:
+    """Load, say what came of it, and return the exit code."""
+    from pipelines.terminal import printable, summary, watched
+
+    with watched() as watch:
+        came = run(watch=watch)
+    if as_json:
+        print_json(came)
+    else:
+        click.echo(printable(summary(came)), err=True)
+    if came.outlook.is_alarming:
+        return 4
+    return 0 if came.outcome == "ok" else 1
+
+
+def _load_every(once: "Callable[[], int]", every_s: float) -> int:
+    """Load at each step until somebody says stop; no fault of a load ends it."""
+    from pipelines.outlook import duration
+    from pipelines.repeating import repeat, stopped_within
+    from sources.errors import ExecledgerError
+
+    def load_and_go_on() -> None:
+        try:
+            once()
+        except ExecledgerError as error:
+            say(str(error))
+
+    def tell(seconds: float, left_out: int) -> None:
+        at = datetime.now(UTC) + timedelta(seconds=seconds)
+        late = f"{left_out:,} steps were over before it was done. " if left_out else ""
+        say(f"{late}Next load in {duration(seconds)}, at {at:%H:%M:%S} UTC.")
+
+    repeat(load_and_go_on, every_s, wait=stopped_within, tell=tell)
+    say("Stopped, as was asked.")
+    return 0
+
+
+def _refuse_new_home(said: str | None, chosen: "Home") -> None:
+    """A job in the wrong folder would fill an empty store in silence."""
+    from pipelines.config import is_default_home
+
+    is_new = not chosen.published.exists() and not chosen.journal.exists()
+    is_watched = sys.stdin is not None and sys.stdin.isatty()
+    if is_new and is_default_home(said) and not is_watched:
+        raise click.UsageError(
+            f"There is no store in {chosen.path}, and this is no terminal. "
+            "Say --home DIR or set EXECLEDGER_HOME to start one."
+        )
