@@ -10,7 +10,8 @@ import msgspec
 from benchmarks.bench import Bench, Outcome
 from benchmarks.cases import CASES
 from benchmarks.page import PAGE, Machine, as_result, machine, told, written
-from pipelines.options import console, print_json, say
+from pipelines.log import say
+from pipelines.options import console, print_json
 from pipelines.terminal import as_table
 
 

@@ -9,7 +9,6 @@ What is slow to import is imported inside the commands that need it.
 import os
 import sys
 from contextlib import suppress
-from typing import NoReturn
 
 import click
 
@@ -19,24 +18,27 @@ from pipelines.cli_report import report, report_after_load
 from pipelines.cli_store import check, query, reprice, tables
 from pipelines.cli_submit import submit
 from pipelines.cli_tracking import track, untrack
+from pipelines.endings import ending, tell
 from pipelines.frugal import tune, without_pandas
+from pipelines.log import is_json, printable, say, use
 from pipelines.options import (
     home_option,
     json_option,
+    log_format_option,
     print_json,
-    say,
     wait_option,
     wait_s,
 )
-from pipelines.signals import exit_code, hear, turn_deaf
+from pipelines.signals import hear
 
 __all__ = ["main"]
+
+_LOG_FORMAT = "EXECLEDGER_LOG_FORMAT"
 
 
 def main() -> None:
     """Run a command and exit with its code; errors made on purpose are one line."""
-    from sources.errors import ConfigurationError, ExecledgerError, StoreLocked
-
+    use(os.environ.get(_LOG_FORMAT, "text"))
     tune()
     os.umask(0o077)  # whatever is made, also by libraries, is its owner's alone
     with suppress(ValueError):  # only the main thread hears signals
@@ -44,32 +46,38 @@ def main() -> None:
     try:
         sys.exit(cli(standalone_mode=False) or 0)
     except click.ClickException as error:
-        error.show()
+        _show(error)
         sys.exit(error.exit_code)
-    except (click.Abort, KeyboardInterrupt):
-        _interrupted()
-    except RuntimeError as error:
-        from pipelines.draining import INTERRUPTED
-
-        if str(error) != INTERRUPTED:
+    except (Exception, KeyboardInterrupt) as error:
+        end = ending(error)
+        if end is None:
             raise
-        _interrupted()
-    except ExecledgerError as error:
-        say(str(error))
-        if isinstance(error, ConfigurationError):
-            sys.exit(2)
-        sys.exit(3 if isinstance(error, StoreLocked) else 1)
+        tell(end)
+        sys.exit(end.exit_code)
 
 
-def _interrupted() -> NoReturn:
-    with suppress(ValueError):
-        turn_deaf()
-    say("Interrupted. What was received is in the journal; the store is as it was.")
-    sys.exit(exit_code())
+def _show(error: click.ClickException) -> None:
+    """Say what is wrong with a command; with its usage, for a person."""
+    if not is_json():
+        error.show()
+        return
+    context = getattr(error, "ctx", None)
+    see = f' See "{context.command_path} -h".' if context else ""
+    say(f"{error.format_message()}{see}", event="usage", level="error")
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class _Commands(click.Group):
+    def invoke(self, ctx: click.Context) -> object:
+        """Leave Ctrl-C to ``main``: click would write an empty line."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as error:
+            raise click.Abort from error
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="execledger", prog_name="execledger")
+@log_format_option(_LOG_FORMAT)
 def cli() -> None:
     """Every execution of your hosted AI workflows in one DuckDB store.
 
@@ -142,7 +150,6 @@ def status(home: str | None, *, everything: bool, as_json: bool) -> None:
     from pipelines.config import find_home
     from pipelines.status import status as read_status
     from pipelines.status import told
-    from pipelines.terminal import printable
 
     found = read_status(find_home(home))
     if as_json:
@@ -163,15 +170,14 @@ def replay(home: str | None, *, wait: bool, as_json: bool) -> int:
     without_pandas()
     result = run_replay(find_home(home), wait_s=wait_s(wait=wait))
     for problem in result.problems:
-        say(problem)
+        say(problem, level="warning")
     if as_json:
         print_json(result)
         return int(bool(result.problems))
     kept = f"; {result.kept} kept as they were, their bodies are pruned"
-    click.echo(
+    say(
         f"Rebuilt {result.executions} executions from {result.responses} responses"
-        f"{kept if result.kept else ''}.",
-        err=True,
+        f"{kept if result.kept else ''}."
     )
     return int(bool(result.problems))
 
@@ -184,7 +190,6 @@ def doctor(providers: tuple[str, ...], home: str | None, *, as_json: bool) -> in
     """Test configuration, keys and connectivity; says how to mend each fault."""
     from pipelines.config import find_home
     from pipelines.doctor import CONFIGURATION, examine
-    from pipelines.terminal import printable
 
     findings = examine(find_home(home), providers)
     if as_json:

@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pipelines.log import say
 from pipelines.options import (
     Duration,
     home_option,
     json_option,
     print_json,
-    say,
     wait_option,
     wait_s,
 )

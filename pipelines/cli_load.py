@@ -9,24 +9,27 @@ import click
 
 from pipelines.cli_report import report_after_load
 from pipelines.frugal import without_pandas
+from pipelines.log import say
 from pipelines.options import (
     Duration,
     Time,
     home_option,
     json_option,
-    print_json,
-    say,
+    log_format_option,
     wait_option,
     wait_s,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-    from pipelines.runs import Report
+    from pipelines.config import Account
     from pipelines.store import Home
 
 __all__ = ["load"]
+
+_BY_SIGNAL = 128
+"""Exit codes above it are those of signals."""
 
 
 @click.command()
@@ -51,6 +54,7 @@ __all__ = ["load"]
 @click.option("--dry-run", is_flag=True, help="Say what would be read; read nothing.")
 @wait_option
 @json_option
+@log_format_option()
 def load(
     providers: tuple[str, ...],
     *,
@@ -70,9 +74,12 @@ def load(
     fails keeps no other's data from loading. Exit code 4: a result was lost, or
     expires before the next load; 1: a provider failed; 3: another load runs.
     """
-    from pipelines.config import accounts, find_home, schedule_s, without_key
+    from pipelines import telling
+    from pipelines.config import find_home, schedule_s
+    from pipelines.ended import attempt, broken
     from pipelines.load import load as run_load
     from pipelines.load import planned
+    from sources.errors import ExecledgerError
     from sources.provider import Window
 
     if until and not (since and since <= until):
@@ -81,14 +88,17 @@ def load(
         raise click.UsageError("--every goes with neither --since nor --dry-run.")
     chosen = find_home(home)
     _refuse_new_home(home, chosen)
-    window = Window(since, until)
-    found = accounts(providers)
-    if skipped := [] if providers else without_key(found):
-        say(f"Without a key, and so skipped: {', '.join(skipped)}.")
+    window, started = Window(since, until), datetime.now(UTC)
+    tell = partial(telling.tell, as_json=as_json)
     if dry_run:
-        click.echo("\n".join(planned(chosen, found, window)))
+        click.echo("\n".join(planned(chosen, _accounts(providers), window)))
         return 0
+    try:
+        found, interval_s = _accounts(providers), every or schedule_s()
+    except ExecledgerError as error:
+        return tell(broken(error, chosen, started, every))
 
+    without_pandas()
     run = partial(
         run_load,
         chosen,
@@ -96,54 +106,47 @@ def load(
         window=window,
         wait_s=wait_s(wait=wait),
         max_wait_s=max_wait,
-        schedule_s=every or schedule_s(),
+        schedule_s=interval_s,
     )
 
-    without_pandas()
-
     def once() -> int:
-        code = _load_once(run, as_json=as_json)
-        if reports and not report_after_load(chosen):
+        ended = attempt(run, chosen, interval_s)
+        code = tell(ended)
+        if reports and ended.report and not report_after_load(chosen):
             return code or 1
         return code
 
     return once() if every is None else _load_every(once, every)
 
 
-def _load_once(run: "Callable[..., Report]", *, as_json: bool) -> int:
-    """Load, say what came of it, and return the exit code."""
-    from pipelines.terminal import printable, summary, watched
+def _accounts(selected: "Sequence[str]") -> "list[Account]":
+    """Return what is to be loaded; where all are meant, say who is left out."""
+    from pipelines.config import accounts, without_key
 
-    with watched() as watch:
-        came = run(watch=watch)
-    if as_json:
-        print_json(came)
-    else:
-        click.echo(printable(summary(came)), err=True)
-    if came.outlook.is_alarming:
-        return 4
-    return 0 if came.outcome == "ok" else 1
+    found = accounts(selected)
+    if skipped := [] if selected else without_key(found):
+        names = ", ".join(skipped)
+        say(f"Without a key, and so skipped: {names}.", event="skipped", names=skipped)
+    return found
 
 
 def _load_every(once: "Callable[[], int]", every_s: float) -> int:
     """Load at each step until somebody says stop; no fault of a load ends it."""
     from pipelines.outlook import duration
     from pipelines.repeating import repeat, stopped_within
-    from sources.errors import ExecledgerError
 
     def load_and_go_on() -> None:
-        try:
-            once()
-        except ExecledgerError as error:
-            say(str(error))
+        if (code := once()) > _BY_SIGNAL:
+            raise click.exceptions.Exit(code)
 
     def tell(seconds: float, left_out: int) -> None:
         at = datetime.now(UTC) + timedelta(seconds=seconds)
         late = f"{left_out:,} steps were over before it was done. " if left_out else ""
-        say(f"{late}Next load in {duration(seconds)}, at {at:%H:%M:%S} UTC.")
+        words = f"{late}Next load in {duration(seconds)}, at {at:%H:%M:%S} UTC."
+        say(words, event="next_load", next_load_at=at, left_out=left_out)
 
     repeat(load_and_go_on, every_s, wait=stopped_within, tell=tell)
-    say("Stopped, as was asked.")
+    say("Stopped, as was asked.", event="stopped")
     return 0
 
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pipelines.options import Time, home_option, json_option, print_json, say
+from pipelines.log import is_json, say
+from pipelines.options import Time, home_option, json_option, print_json
 
 if TYPE_CHECKING:
     from pipelines.report import Made, Progress
@@ -82,13 +83,17 @@ def report_after_load(home: "Home") -> bool:
         with _bar() as progress:
             _tell(make_report(home, progress=progress))
     except ExecledgerError as error:
-        say(str(error))
+        say(str(error), event="report", level="error")
         return False
     return True
 
 
 def _tell(made: "Made") -> None:
-    say(f"The report of {made.days} days up to {made.until} is {made.path}")
+    say(
+        f"The report of {made.days} days up to {made.until} is {made.path}",
+        event="report",
+        path=made.path,
+    )
 
 
 @contextmanager
@@ -99,7 +104,7 @@ def _bar() -> Iterator["Progress"]:
 
     console = Console(stderr=True)
     with Progress(
-        console=console, transient=True, disable=not console.is_terminal
+        console=console, transient=True, disable=is_json() or not console.is_terminal
     ) as shown:
         task = shown.add_task("The notebooks", total=None)
 

@@ -8,12 +8,12 @@ from typing import Literal
 
 import click
 
+from pipelines.log import say
 from pipelines.options import (
     console,
     home_option,
     json_option,
     print_json,
-    say,
     wait_option,
     wait_s,
 )
@@ -92,7 +92,6 @@ def reprice(home: str | None, *, wait: bool, as_json: bool) -> None:
     """
     from pipelines.config import find_home
     from pipelines.pricing import reprice as run_reprice
-    from pipelines.terminal import printable
 
     result = run_reprice(find_home(home), wait_s=wait_s(wait=wait))
     if as_json:
@@ -103,7 +102,7 @@ def reprice(home: str | None, *, wait: bool, as_json: bool) -> None:
         f"them your own; {result.changed:,} changed."
     )
     if result.unknown:
-        names = printable(", ".join(result.unknown))
+        names = ", ".join(result.unknown)
         say(
             f"Without a price: {names}. Say it in prices.csv, or see "
             "marts.unpriced_models for what that is."

@@ -4,13 +4,13 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
+from pipelines.log import printable, say
 from pipelines.options import (
     api_option,
     connection_option,
     home_option,
     json_option,
     print_json,
-    say,
 )
 
 if TYPE_CHECKING:
@@ -193,10 +193,8 @@ class _Teller:
         self._last = ""
 
     def __call__(self, words: str) -> None:
-        from pipelines.terminal import printable
-
         if words != self._last:
-            say(printable(words))
+            say(words)
             self._last = words
 
 
@@ -210,20 +208,18 @@ def _shown(result: "Submission", *, as_json: bool) -> int:
 
 def _show(result: "Submission") -> None:
     """Write ids to stdout, and all else in words to stderr."""
-    from pipelines.terminal import printable
-
     for skip in result.skipped:
-        say(printable(f"skipped {skip.path}: {skip.reason}"))
+        say(f"skipped {skip.path}: {skip.reason}")
     for run in result.planned:
-        say(printable(f"would send {', '.join(run)}"))
+        say(f"would send {', '.join(run)}")
     for path in result.unsent:
-        say(printable(f"not sent: {path}"))
+        say(f"not sent: {path}")
     for one in result.started:
         if one.execution_id:
             click.echo(printable(one.execution_id))
         else:
             words = filter(None, (one.error, one.next_step))
-            say(printable(f"{one.state}: {one.what} ({' '.join(words)})"))
+            say(f"{one.state}: {one.what} ({' '.join(words)})")
     states = [one.state for one in result.started]
     counts = {state: states.count(state) for state in dict.fromkeys(states)}
     counts |= {"skipped": len(result.skipped), "not sent": len(result.unsent)}

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pipelines.log import say
 from pipelines.options import (
     Time,
     api_option,
@@ -13,7 +14,6 @@ from pipelines.options import (
     home_option,
     json_option,
     print_json,
-    say,
 )
 
 if TYPE_CHECKING:

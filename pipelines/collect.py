@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import msgspec
 
 from pipelines.config import Account
-from pipelines.options import say
+from pipelines.log import say
 from sources import part
 from sources.errors import ExecledgerError, ProviderError
 from sources.journal import Journal
@@ -69,7 +69,7 @@ def collect_all(
             try:
                 await asyncio.wait(reading)
             except asyncio.CancelledError:
-                say(_FINISHING)
+                say(_FINISHING, event="finishing", level="warning")
                 raise
         return [each.result() for each in reading]
 

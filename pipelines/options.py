@@ -1,10 +1,13 @@
 """Options and answers that the commands share."""
 
 import re
+from collections.abc import Callable
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import click
+
+from pipelines import log
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -17,11 +20,13 @@ __all__ = [
     "console",
     "home_option",
     "json_option",
+    "log_format_option",
     "print_json",
-    "say",
     "wait_option",
     "wait_s",
 ]
+
+F = TypeVar("F", bound=Callable[..., object])
 
 home_option = click.option(
     "--home",
@@ -34,6 +39,29 @@ json_option = click.option(
 wait_option = click.option(
     "--wait", is_flag=True, help="Wait while another run holds the lock."
 )
+
+
+def _use(_context: click.Context, _option: click.Parameter, form: str | None) -> None:
+    if form:
+        log.use(form)
+
+
+def log_format_option(variable: str | None = None) -> Callable[[F], F]:
+    """Return the option that says how messages are written.
+
+    Read before all others, so that what is wrong with those is said in its form.
+    """
+    return click.option(
+        "--log-format",
+        type=click.Choice(log.FORMATS),
+        envvar=variable,
+        show_envvar=True,
+        is_eager=True,
+        expose_value=False,
+        callback=_use,
+        help="Messages as text, or each as a line of JSON.",
+    )
+
 
 connection_option = click.option("--connection", metavar="NAME", help="Which account.")
 api_option = click.option(
@@ -105,11 +133,6 @@ def console() -> "Console":
 
     terminal = Console()
     return terminal if terminal.is_terminal else Console(width=10_000)
-
-
-def say(text: str) -> None:
-    """Tell a person something, on stderr."""
-    click.echo(f"execledger: {text}", err=True)
 
 
 def print_json(value: object) -> None:

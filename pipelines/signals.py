@@ -4,9 +4,11 @@ import atexit
 import signal
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from types import FrameType
 
-__all__ = ["exit_code", "hear", "turn_deaf"]
+__all__ = ["exit_code", "hear", "held_back", "turn_deaf"]
 
 _heard: list[int] = []
 """The signals by which somebody ended the command, other than Ctrl-C."""
@@ -26,8 +28,9 @@ def hear() -> None:
 
 def turn_deaf() -> None:
     """What is done is done: a signal at the very end changes nothing, exit code too."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
+    with suppress(ValueError):  # only the main thread hears signals
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
 
 
 def _unraisable(fault: "sys.UnraisableHookArgs") -> None:
@@ -50,3 +53,24 @@ def _terminated(number: int, _frame: FrameType | None) -> None:
 def exit_code() -> int:
     """Return the exit code of a command that a signal ended."""
     return 128 + (_heard or [signal.SIGINT])[0]
+
+
+@contextmanager
+def held_back() -> Iterator[None]:
+    """Let a signal that comes meanwhile come afterwards: what is done here is short."""
+    came: list[int] = []
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    if threading.current_thread() is not threading.main_thread():
+        yield  # which hears none
+        return
+    before = {
+        number: signal.signal(number, lambda heard, _: came.append(heard))
+        for number in numbers
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if came:
+        signal.raise_signal(came[0])

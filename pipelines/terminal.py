@@ -13,13 +13,13 @@ from rich.text import Text
 
 from pipelines.collect import Watch
 from pipelines.config import Account
+from pipelines.log import is_json, printable
 from pipelines.outlook import Outlook, duration, told_loss
 from pipelines.query import Result, as_text
 from pipelines.runs import AccountReport, Report
 
 __all__ = [
     "as_table",
-    "printable",
     "summary",
     "watched",
 ]
@@ -30,9 +30,9 @@ _SHOWN = 5
 
 @contextmanager
 def watched() -> Iterator[Watch]:
-    """Show what is read of each account, as it is read, if stderr is a terminal."""
+    """Show what is read of each account, if stderr is a terminal and no log."""
     console = Console(stderr=True)
-    if not console.is_terminal:
+    if is_json() or not console.is_terminal:
         yield lambda *_: None
         return
     columns = (
@@ -111,8 +111,3 @@ def as_table(result: Result, title: str | None = None) -> Table:
 def _are_numbers(values: list[object]) -> bool:
     kinds = {type(value) for value in values if value is not None}
     return bool(kinds) and kinds <= {int, float, Decimal}
-
-
-def printable(text: str) -> str:
-    """Return a text without what could steer a terminal."""
-    return "".join(c if c.isprintable() or c == "\n" else "\ufffd" for c in text)

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from unittest.mock import patch
 
 from pipelines.cli import main
+from pipelines.log import use
 
 
 class Ran(NamedTuple):
@@ -43,7 +44,7 @@ def execledger(
 ) -> Ran:
     """Run a command as ``execledger`` does; ``None`` closes standard input.
 
-    Signals are heard afterwards as before.
+    Signals are heard, and messages written, afterwards as before.
     """
     out, err = (Stream(is_terminal=is_terminal) for _ in range(2))
     given = None if stdin is None else Stream(stdin, is_terminal=is_terminal)
@@ -53,6 +54,7 @@ def execledger(
     with (
         patch.object(sys, "argv", ["execledger", *arguments]),
         patch.object(sys, "stdin", given),
+        patch.object(sys, "excepthook", sys.excepthook),
         redirect_stdout(out),
         redirect_stderr(err),
     ):
@@ -64,6 +66,7 @@ def execledger(
             for number, handler in heard:
                 signal.signal(number, handler)
             os.umask(mask)
+            use("text")
     assert isinstance(code, int)
     raw = out.written()
     return Ran(code, raw.decode(errors="replace"), err.written().decode(), raw)

@@ -276,7 +276,7 @@ def test_replay_tells_people_and_programs_what_it_did(loaded: Home) -> None:
     said = execledger("replay", "--home", str(loaded.path), "--json")
 
     assert (shown.code, shown.out, said.code) == (0, "", 0)
-    assert shown.err.startswith("Rebuilt 9 executions from ")
+    assert shown.err.startswith("execledger: Rebuilt 9 executions from ")
     assert "; 3 kept as they were, their bodies are pruned." in shown.err
     found = json.loads(said.out)
     assert (found["executions"], found["kept"]) == (9, 3)

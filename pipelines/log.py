@@ -1,0 +1,104 @@
+"""Where messages go: to stderr, as text for people or as lines of JSON for machines."""
+
+import json
+import logging
+import sys
+import traceback
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Literal
+
+import click
+
+__all__ = [
+    "FORMATS",
+    "Level",
+    "as_ascii",
+    "fault_words",
+    "is_json",
+    "printable",
+    "say",
+    "use",
+]
+
+Level = Literal["info", "warning", "error"]
+FORMATS = ("text", "json")
+
+_chosen = {"format": "text"}
+
+
+def use(form: str) -> None:
+    """Write everything from now on as ``text`` or ``json``.
+
+    As JSON also what libraries log, warnings, and the traceback of a fault.
+    """
+    _chosen["format"] = form if form in FORMATS else "text"
+    logging.getLogger().removeHandler(_LINES)
+    logging.captureWarnings(is_json())
+    if is_json():
+        logging.getLogger().addHandler(_LINES)
+        sys.excepthook = _fault
+
+
+def is_json() -> bool:
+    """Tell whether messages are lines of JSON."""
+    return _chosen["format"] == "json"
+
+
+def say(
+    text: str, *, event: str = "note", level: Level = "info", **more: object
+) -> None:
+    """Tell something on stderr; ``event``, ``level`` and ``more`` are for machines."""
+    if not is_json():
+        click.echo(f"execledger: {printable(text)}", err=True)
+        return
+    line = {"at": datetime.now(UTC), "level": level, "event": event, "message": text}
+    click.echo(as_ascii(line | more), err=True)
+
+
+def printable(text: str) -> str:
+    """Return a text without what could steer a terminal."""
+    return "".join(c if c.isprintable() or c == "\n" else "\ufffd" for c in text)
+
+
+def as_ascii(value: object, *, indent: int | None = None) -> str:
+    r"""Return a value as JSON of printable ASCII, on one line unless indented.
+
+    >>> as_ascii({"text": "a\nb\x9b2J"})
+    '{"text": "a\\nb\\u009b2J"}'
+    """
+    return json.dumps(value, default=_plain, indent=indent)
+
+
+def _plain(value: object) -> object:
+    """Return a time or a record as JSON has it; times in UTC end in Z."""
+    import msgspec
+
+    plain: object = msgspec.to_builtins(value)
+    return plain
+
+
+class _Lines(logging.Handler):
+    """Says what libraries log."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a record as a line."""
+        is_error = record.levelno >= logging.ERROR
+        level: Level = "error" if is_error else "warning"
+        say(record.getMessage(), event="log", level=level, logger=record.name)
+
+
+_LINES = _Lines(logging.WARNING)
+
+
+def _fault(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    """Say what nobody foresaw."""
+    said = "".join(traceback.format_exception(kind, error, trace))
+    say(fault_words(error), event="fault", level="error", traceback=said)
+
+
+def fault_words(error: BaseException) -> str:
+    """Return what is said of an error that nobody foresaw, without its own words."""
+    return f"{type(error).__name__}: a fault of execledger itself. Please report it."
