@@ -3,6 +3,7 @@
 import sys
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -13,6 +14,7 @@ from pipelines.log import say
 from pipelines.options import (
     Duration,
     Time,
+    file_for_monitors,
     home_option,
     json_option,
     log_format_option,
@@ -52,6 +54,15 @@ _BY_SIGNAL = 128
 )
 @click.option("--report", "reports", is_flag=True, help="Make the report afterwards.")
 @click.option("--dry-run", is_flag=True, help="Say what would be read; read nothing.")
+@click.option(
+    "--health",
+    type=click.Path(path_type=Path),
+    envvar="EXECLEDGER_HEALTH",
+    show_envvar=True,
+    metavar="FILE.json",
+    callback=file_for_monitors(".json"),
+    help="Write there how each load ended, for a monitor.",
+)
 @wait_option
 @json_option
 @log_format_option()
@@ -65,6 +76,7 @@ def load(
     every: float | None,
     reports: bool,
     dry_run: bool,
+    health: Path | None,
     wait: bool,
     as_json: bool,
 ) -> int:
@@ -76,9 +88,10 @@ def load(
     """
     from pipelines import telling
     from pipelines.config import find_home, schedule_s
-    from pipelines.ended import attempt, broken
+    from pipelines.ended import Begun, attempt, broken
     from pipelines.load import load as run_load
     from pipelines.load import planned
+    from pipelines.monitors import Monitors
     from sources.errors import ExecledgerError
     from sources.provider import Window
 
@@ -89,14 +102,14 @@ def load(
     chosen = find_home(home)
     _refuse_new_home(home, chosen)
     window, started = Window(since, until), datetime.now(UTC)
-    tell = partial(telling.tell, as_json=as_json)
+    tell = partial(telling.tell, monitors=Monitors(health), as_json=as_json)
     if dry_run:
         click.echo("\n".join(planned(chosen, _accounts(providers), window)))
         return 0
     try:
         found, interval_s = _accounts(providers), every or schedule_s()
     except ExecledgerError as error:
-        return tell(broken(error, chosen, started, every))
+        return tell(broken(error, Begun(chosen, (), every, started)))
 
     without_pandas()
     run = partial(
@@ -110,7 +123,8 @@ def load(
     )
 
     def once() -> int:
-        ended = attempt(run, chosen, interval_s)
+        names = [account.name for account in found]
+        ended = attempt(run, Begun(chosen, names, interval_s, datetime.now(UTC)))
         code = tell(ended)
         if reports and ended.report and not report_after_load(chosen):
             return code or 1

@@ -1,7 +1,7 @@
 """How a load ended: with a report, or by an error and the store as it was."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
@@ -13,7 +13,7 @@ from pipelines.runs import AccountReport, Report
 from pipelines.store import Home
 from pipelines.terminal import watched
 
-__all__ = ["Ended", "attempt", "broken", "line"]
+__all__ = ["Begun", "Ended", "Outcome", "attempt", "broken", "line", "next_load_at"]
 
 Outcome = Literal["ok", "partial", "failed", "locked", "interrupted"]
 Counts = dict[str, int]
@@ -22,14 +22,24 @@ _SHOWN = 20
 """Errors of an account, and lost results, that one line names."""
 
 
+class Begun(msgspec.Struct, frozen=True):
+    """A load as it began: of which accounts, and when the next is due, if known."""
+
+    home: Home
+    accounts: Sequence[str]
+    interval_s: float | None
+    started_at: datetime
+
+
 class Ended(msgspec.Struct, kw_only=True):
     """How a load ended.
 
-    ``interval_s`` is the time to the next load where it is known; ``fault`` an error
-    that nobody foresaw; ``problems`` what went wrong although the load was published.
+    ``interval_s`` is the time to the next load where it is known; ``end`` how it was
+    broken off, ``fault`` the error if nobody foresaw it; ``problems`` what went wrong
+    although the load was published.
     """
 
-    home: str
+    begun: Begun
     outcome: Outcome
     exit_code: int
     started_at: datetime
@@ -41,13 +51,9 @@ class Ended(msgspec.Struct, kw_only=True):
     problems: list[str] = []
 
     @property
-    def next_load_at(self) -> datetime | None:
-        """When the next load is due: loads begin at even steps, however long one is."""
-        if self.interval_s is None or self.interval_s <= 0:
-            return None
-        took = (self.ended_at - self.started_at).total_seconds()
-        steps = math.floor(max(took, 0) / self.interval_s) + 1
-        return self.started_at + timedelta(seconds=steps * self.interval_s)
+    def seconds(self) -> float:
+        """How long it took."""
+        return round((self.ended_at - self.started_at).total_seconds(), 3)
 
     @property
     def level(self) -> Level:
@@ -57,22 +63,27 @@ class Ended(msgspec.Struct, kw_only=True):
         return "error" if self.outcome in {"failed", "locked"} else "warning"
 
 
-def attempt(run: Callable[..., Report], home: Home, interval_s: float | None) -> Ended:
+def next_load_at(
+    started: datetime, now: datetime, interval_s: float | None
+) -> datetime | None:
+    """Return when the next load is due: at an even step after the start of one."""
+    if interval_s is None or interval_s <= 0:
+        return None
+    passed = max((now - started).total_seconds(), 0)
+    steps = math.floor(passed / interval_s) + 1
+    return started + timedelta(seconds=steps * interval_s)
+
+
+def attempt(run: Callable[..., Report], begun: Begun) -> Ended:
     """Load, and return how that ended, whatever comes."""
-    started = datetime.now(UTC)
     try:
         with watched() as watch:
             report = run(watch=watch)
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - it is told later
-        return broken(error, home, started, interval_s)
-    return _done(report)
-
-
-def _done(report: Report) -> Ended:
-    """Return how a load ended that was published."""
+        return broken(error, begun)
     is_ok = report.outcome == "ok"
     return Ended(
-        home=report.home,
+        begun=begun,
         outcome="ok" if is_ok else "partial",
         exit_code=4 if report.outlook.is_alarming else 0 if is_ok else 1,
         started_at=report.started_at,
@@ -83,9 +94,7 @@ def _done(report: Report) -> Ended:
     )
 
 
-def broken(
-    error: BaseException, home: Home, started: datetime, interval_s: float | None
-) -> Ended:
+def broken(error: BaseException, begun: Begun) -> Ended:
     """Return how a load ended by an error; nobody is told what an unforeseen one says.
 
     Its words may hold anything; the traceback that follows has them.
@@ -93,12 +102,12 @@ def broken(
     foreseen = ending(error)
     end = foreseen or Ending("failed", 1, fault_words(error))
     return Ended(
-        home=str(home.path),
+        begun=begun,
         outcome=end.outcome,
         exit_code=end.exit_code,
-        started_at=started,
+        started_at=begun.started_at,
         ended_at=datetime.now(UTC),
-        interval_s=interval_s,
+        interval_s=begun.interval_s,
         end=end,
         fault=None if foreseen else error,
     )
@@ -111,13 +120,13 @@ def line(ended: Ended) -> dict[str, object]:
     accounts = report.accounts if report else []
     lost = ahead.lost if ahead else []
     return {
-        "home": ended.home,
+        "home": str(ended.begun.home.path),
         "run_id": report.run_id if report else None,
         "outcome": ended.outcome,
         "exit_code": ended.exit_code,
         "started_at": ended.started_at,
         "ended_at": ended.ended_at,
-        "seconds": round((ended.ended_at - ended.started_at).total_seconds(), 3),
+        "seconds": ended.seconds,
         "accounts": {one.account: _account(one) for one in accounts},
         "providers": _providers(accounts),
         "lost": len(lost) if ahead else None,
@@ -126,7 +135,9 @@ def line(ended: Ended) -> dict[str, object]:
         "watched": ahead.watched if ahead else None,
         "safe_interval_s": ahead.safe_interval_s if ahead else None,
         "interval_s": ended.interval_s,
-        "next_load_at": ended.next_load_at,
+        "next_load_at": next_load_at(
+            ended.started_at, ended.ended_at, ended.interval_s
+        ),
         "problems": ended.problems,
         "error": ended.end.words if ended.end else None,
     }

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import click
@@ -18,6 +19,7 @@ __all__ = [
     "api_option",
     "connection_option",
     "console",
+    "file_for_monitors",
     "home_option",
     "json_option",
     "log_format_option",
@@ -44,6 +46,34 @@ wait_option = click.option(
 def _use(_context: click.Context, _option: click.Parameter, form: str | None) -> None:
     if form:
         log.use(form)
+
+
+def file_for_monitors(ending: str) -> Callable[..., Path | None]:
+    """Return what refuses an option's file, if need be, before anything is asked.
+
+    It must end so: what must never be replaced, such as the store, ends otherwise.
+    """
+
+    def checked(_context: object, _option: object, file: Path | None) -> Path | None:
+        if file is None:
+            return None
+        if file.suffix != ending:
+            raise click.BadParameter(f"{file} must end in {ending}: say such a file.")
+        try:
+            path = file.resolve()
+            is_folder, is_plain = (
+                path.parent.is_dir(),
+                not path.exists() or path.is_file(),
+            )
+        except OSError as error:
+            raise click.BadParameter(f"{file}: {error.strerror}.") from error
+        if not is_folder:
+            raise click.BadParameter(f"{path.parent} is no folder: make it first.")
+        if not is_plain:
+            raise click.BadParameter(f"{path} is no plain file: say another.")
+        return path
+
+    return checked
 
 
 def log_format_option(variable: str | None = None) -> Callable[[F], F]:

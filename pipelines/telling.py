@@ -1,10 +1,11 @@
-"""What is said of a load once it has ended, in either form of messages."""
+"""What is said of a load once it has ended: to monitors, people and machines."""
 
 import click
 
 from pipelines.ended import Ended, line
 from pipelines.endings import tell as tell_ending
 from pipelines.log import is_json, printable, say
+from pipelines.monitors import Monitors
 from pipelines.options import print_json
 from pipelines.signals import held_back
 from pipelines.terminal import summary
@@ -12,15 +13,24 @@ from pipelines.terminal import summary
 __all__ = ["tell"]
 
 
-def tell(ended: Ended, *, as_json: bool) -> int:
-    """Say how a load ended, and return its exit code; raises what nobody foresaw."""
+def tell(ended: Ended, monitors: Monitors, *, as_json: bool) -> int:
+    """Say how a load ended, and return its exit code; raises what nobody foresaw.
+
+    First to the monitors: what could not be written is a problem, and exit code 1
+    unless there is another.
+    """
     with held_back():
+        unwritten = monitors.write(ended)
+        ended.problems += unwritten
+        ended.exit_code = ended.exit_code or int(bool(unwritten))
         if as_json and ended.report:
             print_json(ended.report)
         if is_json():
             _log(ended)
         else:
             _show(ended, is_silent=as_json)
+            for problem in unwritten:
+                say(problem)
     if ended.fault:
         raise ended.fault
     return ended.exit_code
@@ -28,8 +38,7 @@ def tell(ended: Ended, *, as_json: bool) -> int:
 
 def _log(ended: Ended) -> None:
     """Write the one line of a load."""
-    seconds = (ended.ended_at - ended.started_at).total_seconds()
-    words = ended.end.words if ended.end else f"Loaded in {seconds:.1f} s"
+    words = ended.end.words if ended.end else f"Loaded in {ended.seconds:.1f} s"
     say(words, event="load", level=ended.level, **line(ended))
 
 
