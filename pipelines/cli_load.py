@@ -63,6 +63,15 @@ _BY_SIGNAL = 128
     callback=file_for_monitors(".json"),
     help="Write there how each load ended, for a monitor.",
 )
+@click.option(
+    "--prometheus",
+    type=click.Path(path_type=Path),
+    envvar="EXECLEDGER_PROMETHEUS",
+    show_envvar=True,
+    metavar="FILE.prom",
+    callback=file_for_monitors(".prom", needs="prometheus_client"),
+    help="The same as metrics, where node_exporter reads them.",
+)
 @wait_option
 @json_option
 @log_format_option()
@@ -77,6 +86,7 @@ def load(
     reports: bool,
     dry_run: bool,
     health: Path | None,
+    prometheus: Path | None,
     wait: bool,
     as_json: bool,
 ) -> int:
@@ -102,7 +112,7 @@ def load(
     chosen = find_home(home)
     _refuse_new_home(home, chosen)
     window, started = Window(since, until), datetime.now(UTC)
-    tell = partial(telling.tell, monitors=Monitors(health), as_json=as_json)
+    tell = partial(telling.tell, monitors=Monitors(health, prometheus), as_json=as_json)
     if dry_run:
         click.echo("\n".join(planned(chosen, _accounts(providers), window)))
         return 0

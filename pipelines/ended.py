@@ -148,7 +148,7 @@ def _account(one: AccountReport) -> dict[str, object]:
         "new": one.new,
         "changed": one.changed,
         "read": one.read,
-        "failed": len(one.errors),
+        "error_count": len(one.errors),
         "errors": one.errors[:_SHOWN],
     }
 
@@ -157,7 +157,11 @@ def _providers(accounts: list[AccountReport]) -> dict[str, Counts]:
     """Return the counts of each provider, over all of its accounts."""
     found: dict[str, Counts] = {}
     for one in accounts:
-        counts = {"new": one.new, "changed": one.changed, "failed": len(one.errors)}
+        counts = {
+            "new": one.new,
+            "changed": one.changed,
+            "error_count": len(one.errors),
+        }
         all_of = found.setdefault(
             one.account.partition(":")[0], dict.fromkeys(counts, 0)
         )

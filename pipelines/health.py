@@ -18,7 +18,7 @@ from pipelines.runs import AccountReport, safe_interval_s
 from pipelines.store import Home
 from sources.errors import ExecledgerError
 from sources.journal import Journal, utc_now
-from sources.records import execution_key
+from sources.records import LOST, execution_key
 from sources.seen import Select
 from sources.watchlist import Watching, watching
 
@@ -52,7 +52,8 @@ class Health(msgspec.Struct, kw_only=True):
     """How a load ended and how its home stands at ``at``; what is unknown is None.
 
     ``exit_code`` and ``outcome`` are of that load, ``loaded_at`` is the end of the
-    newest one that was published. ``expiring`` counts results that expire before
+    newest one that was published. ``lost`` counts results that it lost,
+    ``lost_total`` all that ever were; ``expiring`` those that expire before
     ``next_load_at``; ``next_expiry_at`` in the past is one that may be gone.
     """
 
@@ -72,6 +73,7 @@ class Health(msgspec.Struct, kw_only=True):
     expiring: int | None = None
     next_expiry_at: datetime | None = None
     lost: int | None = None
+    lost_total: int | None = None
     safe_interval_s: float | None = None
     interval_s: float | None = None
     next_load_at: datetime | None = None
@@ -118,6 +120,7 @@ def _read_store(found: Health, home: Home) -> list[_Started] | None:
     with suppress(ExecledgerError), opened(home) as con:
         select = select_from(con)
         _add_runs(found, select)
+        found.lost_total = _first(select(_LOST, LOST))
         return [(at, key) for key, at in select(_OPEN, ())]
     return None
 
@@ -139,6 +142,10 @@ def _read_journal(found: Health, home: Home) -> list[_Started] | None:
 _OPEN = (
     "select execution_key, coalesce(started_at, created_at, first_seen_at) "
     "from {executions} where not is_terminal"
+)
+_LOST = (
+    "select count(*) from {executions} where is_terminal and result_state in "
+    f"({', '.join('?' * len(LOST))})"
 )
 _ENDED_AT = (
     "select ended_at from {runs} where command = 'load' order by rowid desc limit 1"
@@ -183,5 +190,5 @@ def _begun(one: Watching) -> _Started:
     return watched.started_at or watched.tracked_at, key
 
 
-def _first(rows: Sequence[Sequence[Any]]) -> datetime | None:
+def _first(rows: Sequence[Sequence[Any]]) -> Any:  # noqa: ANN401 - of any column
     return rows[0][0] if rows else None

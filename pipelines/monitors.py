@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pipelines.ended import Ended
-from pipelines.health import health
+from pipelines.health import Health, health
 from pipelines.log import as_ascii
 from pipelines.store import sync
 from sources.errors import StoreError
@@ -21,17 +21,31 @@ class Monitors(NamedTuple):
     """The files that are to be written after each load."""
 
     health: Path | None = None
+    prometheus: Path | None = None
 
     def write(self, ended: Ended) -> list[str]:
         """Write them; return in words what could not be."""
-        if self.health is None:
+        if not any(self):
             return []
         found = health(ended)
-        try:
-            _put(self.health, f"{as_ascii(found, indent=2)}\n".encode())
-        except StoreError as error:
-            return [str(error)]
-        return []
+        problems = []
+        for path, write in ((self.health, _as_json), (self.prometheus, _as_metrics)):
+            try:
+                if path:
+                    _put(path, write(found))
+            except StoreError as error:
+                problems.append(str(error))
+        return problems
+
+
+def _as_json(found: Health) -> bytes:
+    return f"{as_ascii(found, indent=2)}\n".encode()
+
+
+def _as_metrics(found: Health) -> bytes:
+    from pipelines.metrics import exposition  # the library of an extra
+
+    return exposition(found)
 
 
 def _put(path: Path, data: bytes) -> None:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from datetime import datetime
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -48,15 +49,21 @@ def _use(_context: click.Context, _option: click.Parameter, form: str | None) ->
         log.use(form)
 
 
-def file_for_monitors(ending: str) -> Callable[..., Path | None]:
+def file_for_monitors(ending: str, needs: str = "") -> Callable[..., Path | None]:
     """Return what refuses an option's file, if need be, before anything is asked.
 
     It must end so: what must never be replaced, such as the store, ends otherwise.
+    ``needs`` is the library of an extra.
     """
 
     def checked(_context: object, _option: object, file: Path | None) -> Path | None:
         if file is None:
             return None
+        if needs and find_spec(needs) is None:
+            extra = needs.partition("_")[0]
+            raise click.BadParameter(
+                f'this needs the extra "{extra}": pip install "execledger[{extra}]"'
+            )
         if file.suffix != ending:
             raise click.BadParameter(f"{file} must end in {ending}: say such a file.")
         try:

@@ -184,7 +184,7 @@ KEPT_OUT = {
 """What would mix the stages of the way of the data, or make a pure one impure."""
 
 
-HEAVY = ("dagster", "dlt", "duckdb", "pandas", "pyarrow")
+HEAVY = ("dagster", "dlt", "duckdb", "pandas", "prometheus_client", "pyarrow")
 """What takes seconds to import: only the commands that need it do."""
 
 

@@ -20,6 +20,7 @@ from tests.shown import is_shown
 ROOT = Path(__file__).resolve().parent.parent
 SHOWN = (
     "README.md",
+    "docs/monitoring.md",
     "docs/scheduling.md",
     "notebooks/README.md",
     "sources/*/README.md",

@@ -87,11 +87,11 @@ def test_a_load_is_one_line_with_its_counts(home: Home) -> None:
             "new": 11,
             "changed": 0,
             "read": {"tasks": 2, "executions": 11, "details": 10},
-            "failed": 0,
+            "error_count": 0,
             "errors": [],
         }
     }
-    assert ran["providers"] == {"torale": {"new": 11, "changed": 0, "failed": 0}}
+    assert ran["providers"] == {"torale": {"new": 11, "changed": 0, "error_count": 0}}
     assert (ran["lost"], ran["lost_results"], ran["problems"]) == (0, {}, [])
     started, ended = (
         datetime.fromisoformat(ran[f"{n}_at"]) for n in ("started", "ended")
@@ -114,7 +114,7 @@ def test_accounts_of_one_provider_are_summed(
         code, (ran,) = load(home)
 
     assert (code, ran["level"], ran["outcome"]) == (1, "warning", "partial")
-    assert ran["providers"] == {"torale": {"new": 22, "changed": 0, "failed": 1}}
+    assert ran["providers"] == {"torale": {"new": 22, "changed": 0, "error_count": 1}}
     assert [one["new"] for one in ran["accounts"].values()] == [11, 11, 0]
     (error,) = ran["accounts"]["torale:us"]["errors"]
     assert "Set SOURCES__TORALE__CONNECTIONS__US__API_KEY" in error
@@ -228,7 +228,7 @@ def test_no_key_stands_in_a_line(home: Home, twin: ToraleTwin) -> None:
 
     _, (ran,) = load(home)
 
-    assert ran["accounts"]["torale:default"]["failed"] > 0
+    assert ran["accounts"]["torale:default"]["error_count"] > 0
     assert KEY not in str(ran)
 
 
