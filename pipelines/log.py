@@ -1,11 +1,6 @@
 """Where messages go: to stderr, as text for people or as lines of JSON for machines."""
 
-import json
-import logging
-import sys
-import traceback
 from datetime import UTC, datetime
-from types import TracebackType
 from typing import Literal
 
 import click
@@ -32,12 +27,12 @@ def use(form: str) -> None:
 
     As JSON also what libraries log, warnings, and the traceback of a fault.
     """
-    _chosen["format"] = form if form in FORMATS else "text"
-    logging.getLogger().removeHandler(_LINES)
-    logging.captureWarnings(is_json())
-    if is_json():
-        logging.getLogger().addHandler(_LINES)
-        sys.excepthook = _fault
+    if form not in FORMATS or form == _chosen["format"]:
+        return
+    _chosen["format"] = form
+    from pipelines.lines import listen, stop_listening
+
+    (listen if is_json() else stop_listening)()
 
 
 def is_json() -> bool:
@@ -67,6 +62,8 @@ def as_ascii(value: object, *, indent: int | None = None) -> str:
     >>> as_ascii({"text": "a\nb\x9b2J"})
     '{"text": "a\\nb\\u009b2J"}'
     """
+    import json
+
     return json.dumps(value, default=_plain, indent=indent)
 
 
@@ -76,27 +73,6 @@ def _plain(value: object) -> object:
 
     plain: object = msgspec.to_builtins(value)
     return plain
-
-
-class _Lines(logging.Handler):
-    """Says what libraries log."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Write a record as a line."""
-        is_error = record.levelno >= logging.ERROR
-        level: Level = "error" if is_error else "warning"
-        say(record.getMessage(), event="log", level=level, logger=record.name)
-
-
-_LINES = _Lines(logging.WARNING)
-
-
-def _fault(
-    kind: type[BaseException], error: BaseException, trace: TracebackType | None
-) -> None:
-    """Say what nobody foresaw."""
-    said = "".join(traceback.format_exception(kind, error, trace))
-    say(fault_words(error), event="fault", level="error", traceback=said)
 
 
 def fault_words(error: BaseException) -> str:
