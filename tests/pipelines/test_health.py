@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.ended import next_load_at
-from pipelines.health import AccountHealth, Health
+from pipelines.health import AccountHealth, Health, OpenExecution
 from pipelines.monitors import _put
 from pipelines.status import status
 from pipelines.store import Home, locked
@@ -24,6 +24,7 @@ from sources.journal import Journal
 from sources.loopback import serve
 from sources.torale.twin import ToraleTwin
 from sources.tracking import Started, track
+from tests.faults.command import ROOT
 from tests.pipelines.command import Ran, execledger
 from tests.pipelines.polled_twins import Polled, polled
 from tests.pipelines.small_torale import KEY, PHONE, one, rows, small_torale
@@ -299,6 +300,15 @@ def test_no_word_of_a_provider_or_an_error_is_in_it(
     assert "422" in ran.err
     texts = [text for text in file.read_text().split('"') if " " in text.strip(" \n:,")]
     assert [text for text in texts if "words" in text or "Torale" in text] == []
+
+
+def test_the_page_says_what_each_field_is() -> None:
+    """Law: no field is in the file that docs/monitoring.md does not explain."""
+    page = (ROOT / "docs" / "monitoring.md").read_text("utf-8")
+    table = page.partition("| field | is |")[2].partition("\n\n")[0]
+
+    for record in (Health, AccountHealth, OpenExecution):
+        assert [f for f in record.__struct_fields__ if f"`{f}`" not in table] == []
 
 
 # --- how it is put there ------------------------------------------------------

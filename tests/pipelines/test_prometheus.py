@@ -19,11 +19,12 @@ from hypothesis import strategies as st
 from pipelines.health import AccountHealth, Health
 from pipelines.metrics import exposition
 from pipelines.store import Home, locked
+from tests.faults.command import ROOT
 from tests.pipelines.command import Ran, execledger
 from tests.pipelines.exporter import Samples, exporting, promtool, samples
 from tests.pipelines.polled_twins import Polled, polled
 
-ROOT = Path(__file__).resolve().parents[2]
+PAGE = (ROOT / "docs" / "monitoring.md").read_text("utf-8")
 pytestmark = pytest.mark.usefixtures("here")
 
 
@@ -119,7 +120,8 @@ def test_metrics_say_what_the_health_file_says(
     found = samples(file.read_text("utf-8"))
     assert ran.code == 4
     assert found == expected(json.loads(beside.read_text("ascii")))
-    assert {name.removeprefix("execledger_") for name, _ in found} == {
+    names = {name.removeprefix("execledger_") for name, _ in found}
+    assert names == {
         *NAMES,
         "oldest_open_execution_timestamp_seconds",
         "load_success",
@@ -127,6 +129,7 @@ def test_metrics_say_what_the_health_file_says(
         "load_errors",
         "account_last_success_timestamp_seconds",
     }
+    assert [name for name in names if not re.search(f"`{name}[`{{]", PAGE)] == []
     assert file.stat().st_mode & 0o777 == 0o644
 
 
@@ -294,8 +297,7 @@ TIMES = [
 @pytest.mark.slow
 def test_the_rules_of_the_page_hold_and_fire(tmp_path: Path) -> None:
     """Law: each fires when it is time to, and none while all is well."""
-    page = (ROOT / "docs" / "monitoring.md").read_text("utf-8")
-    (rules,) = re.findall(r"^```yaml\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    (rules,) = re.findall(r"^```yaml\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
     (tmp_path / "rules.yml").write_text(rules, encoding="utf-8")
     tests = {"rule_files": ["rules.yml"], "tests": [firing(*one) for one in TIMES]}
     (tmp_path / "test.yml").write_text(json.dumps(tests), encoding="utf-8")
