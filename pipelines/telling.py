@@ -7,7 +7,7 @@ from pipelines.endings import tell as tell_ending
 from pipelines.log import is_json, printable, say
 from pipelines.monitors import Monitors
 from pipelines.options import print_json
-from pipelines.signals import held_back
+from pipelines.signals import exit_code, held_back, turn_deaf
 from pipelines.terminal import summary
 
 __all__ = ["tell"]
@@ -17,23 +17,32 @@ def tell(ended: Ended, monitors: Monitors, *, as_json: bool) -> int:
     """Say how a load ended, and return its exit code; raises what nobody foresaw.
 
     First to the monitors: what could not be written is a problem, and exit code 1
-    unless there is another.
+    unless there is another. A signal that comes meanwhile ends the command when all is
+    said, and without a word: the store is not as it was.
     """
-    with held_back():
-        unwritten = monitors.write(ended)
-        ended.problems += unwritten
-        ended.exit_code = ended.exit_code or int(bool(unwritten))
-        if as_json and ended.report:
-            print_json(ended.report)
-        if is_json():
-            _log(ended)
-        else:
-            _show(ended, is_silent=as_json)
-            for problem in unwritten:
-                say(problem)
+    try:
+        with held_back():
+            _tell(ended, monitors, as_json=as_json)
+    except KeyboardInterrupt as interrupt:
+        turn_deaf()
+        raise click.exceptions.Exit(exit_code()) from interrupt
     if ended.fault:
         raise ended.fault
     return ended.exit_code
+
+
+def _tell(ended: Ended, monitors: Monitors, *, as_json: bool) -> None:
+    unwritten = monitors.write(ended)
+    ended.problems += unwritten
+    ended.exit_code = ended.exit_code or int(bool(unwritten))
+    if as_json and ended.report:
+        print_json(ended.report)
+    if is_json():
+        _log(ended)
+        return
+    _show(ended, is_silent=as_json)
+    for problem in unwritten:
+        say(problem)
 
 
 def _log(ended: Ended) -> None:

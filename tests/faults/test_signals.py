@@ -1,5 +1,6 @@
 """Ctrl-C and SIGTERM at random moments of a load: it says so, and loses nothing."""
 
+import json
 import random
 import signal
 import subprocess
@@ -69,6 +70,45 @@ def test_a_signal_at_a_random_moment_loses_nothing(
     assert told.tried == TRIES
     assert told.handed_out > 0
     assert told.faults == []
+
+
+def test_a_signal_at_a_random_moment_leaves_monitors_what_is_whole(
+    tmp_path: Path,
+) -> None:
+    """Law: all on stderr is lines, of which one at the most is the load's.
+
+    It says what the health file says, which is of this load, or the last one, or not
+    there yet.
+    """
+    chance = random.Random(15)  # noqa: S311 - moments, no secrets
+    file, ends, told = tmp_path / "monitored" / "health.json", set(), 0
+    file.parent.mkdir()
+    with polled(concurrency="4") as twins:
+        home = Home(tmp_path / "home")
+        twins.track(home)
+        began = time.monotonic()
+        options = ("--health", str(file), "--log-format", "json")
+        load(home, twins, *options).communicate()
+        took = time.monotonic() - began
+        for turn in range(TRIES):
+            process = load(home, twins, *options)
+            time.sleep(took * (turn + chance.random()) / TRIES)
+            process.send_signal(signal.SIGTERM)
+            _, err = process.communicate(timeout=60)
+            health = json.loads(file.read_text("ascii"))
+            lines = [json.loads(line) for line in err.splitlines()]
+            loads = [line for line in lines if line["event"] == "load"]
+            ends.add(process.returncode)
+            told += len(loads)
+            assert len(loads) <= 1
+            for line in loads:
+                assert line["outcome"] == health["outcome"]
+                assert line["started_at"] == health["started_at"]
+                assert process.returncode in {line["exit_code"], 128 + signal.SIGTERM}
+
+    assert 128 + signal.SIGTERM in ends
+    assert told > TRIES / 4
+    assert list(file.parent.iterdir()) == [file]
 
 
 def test_sigterm_ends_a_load_that_ignores_ctrl_c(home: Home) -> None:

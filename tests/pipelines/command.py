@@ -8,6 +8,7 @@ from contextlib import redirect_stderr, redirect_stdout
 from typing import NamedTuple
 from unittest.mock import patch
 
+from pipelines import signals
 from pipelines.cli import main
 from pipelines.log import use
 
@@ -49,12 +50,13 @@ def execledger(
     out, err = (Stream(is_terminal=is_terminal) for _ in range(2))
     given = None if stdin is None else Stream(stdin, is_terminal=is_terminal)
     mask = os.umask(0o022)  # which the command sets for its process
-    signals = (signal.SIGINT, signal.SIGTERM)
-    heard = [(number, signal.getsignal(number)) for number in signals]
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    heard = [(number, signal.getsignal(number)) for number in numbers]
     with (
         patch.object(sys, "argv", ["execledger", *arguments]),
         patch.object(sys, "stdin", given),
         patch.object(sys, "excepthook", sys.excepthook),
+        patch.object(signals, "_heard", []),
         redirect_stdout(out),
         redirect_stderr(err),
     ):

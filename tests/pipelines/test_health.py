@@ -438,7 +438,7 @@ def test_the_environment_may_say_where(
 def test_a_signal_waits_until_the_file_is_there(
     home: Home, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Law: what was loaded is told, though somebody ends the command just then."""
+    """Law: what was loaded is told, and nothing else, though a command is ended."""
 
     def sync(_: Path) -> None:
         signal.raise_signal(signal.SIGTERM)
@@ -449,6 +449,7 @@ def test_a_signal_waits_until_the_file_is_there(
 
     assert ran.code == 128 + signal.SIGTERM
     assert "11 new and 0 changed" in ran.err
+    assert "Interrupted" not in ran.err
     assert read(file)["outcome"] == "ok"
 
 
