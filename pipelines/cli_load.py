@@ -169,7 +169,11 @@ def _load_every(once: "Callable[[], int]", every_s: float) -> int:
         words = f"{late}Next load in {duration(seconds)}, at {at:%H:%M:%S} UTC."
         say(words, event="next_load", next_load_at=at, left_out=left_out)
 
-    repeat(load_and_go_on, every_s, wait=stopped_within, tell=tell)
+    try:
+        repeat(load_and_go_on, every_s, wait=stopped_within, tell=tell)
+    except click.exceptions.Exit as end:
+        if end.exit_code > _BY_SIGNAL:
+            raise
     say("Stopped, as was asked.", event="stopped")
     return 0
 

@@ -7,7 +7,7 @@ from pipelines.endings import tell as tell_ending
 from pipelines.log import is_json, printable, say
 from pipelines.monitors import Monitors
 from pipelines.options import print_json
-from pipelines.signals import exit_code, held_back, turn_deaf
+from pipelines.signals import held_back, turn_deaf
 from pipelines.terminal import summary
 
 __all__ = ["tell"]
@@ -17,17 +17,20 @@ def tell(ended: Ended, monitors: Monitors, *, as_json: bool) -> int:
     """Say how a load ended, and return its exit code; raises what nobody foresaw.
 
     First to the monitors: what could not be written is a problem, and exit code 1
-    unless there is another. A signal that comes meanwhile ends the command when all is
-    said, and without a word: the store is not as it was.
+    unless there is another. A signal that comes meanwhile changes nothing any more, but
+    that the command ends when all is said, by ``Exit``.
     """
+    is_over = False
     try:
         with held_back():
             _tell(ended, monitors, as_json=as_json)
-    except KeyboardInterrupt as interrupt:
+    except KeyboardInterrupt:
+        is_over = True
         turn_deaf()
-        raise click.exceptions.Exit(exit_code()) from interrupt
     if ended.fault:
         raise ended.fault
+    if is_over:
+        raise click.exceptions.Exit(ended.exit_code)
     return ended.exit_code
 
 

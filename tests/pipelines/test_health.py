@@ -435,21 +435,25 @@ def test_the_environment_may_say_where(
 
 
 @pytest.mark.usefixtures("twin")
+@pytest.mark.parametrize("again", [(), ("--every", "1h")])
 def test_a_signal_waits_until_the_file_is_there(
-    home: Home, file: Path, monkeypatch: pytest.MonkeyPatch
+    home: Home, file: Path, again: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Law: what was loaded is told, and nothing else, though a command is ended."""
+    """Law: what was loaded is told, and nothing false; then a loop is at its end."""
 
     def sync(_: Path) -> None:
         signal.raise_signal(signal.SIGTERM)
 
     monkeypatch.setattr("pipelines.monitors.sync", sync)
+    monkeypatch.setattr("pipelines.repeating.stopped_within", lambda _: True)
 
-    ran = load(home, file, "torale")
+    ran = load(home, file, "torale", *again)
 
-    assert ran.code == 128 + signal.SIGTERM
+    assert ran.code == 0
     assert "11 new and 0 changed" in ran.err
     assert "Interrupted" not in ran.err
+    assert "Next load" not in ran.err
+    assert ran.err.endswith("Stopped, as was asked.\n") is bool(again)
     assert read(file)["outcome"] == "ok"
 
 
