@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from pipelines.limits import Bounds, Budget
+from pipelines.repeating import YEAR_S
 from pipelines.store import Home
 from sources import part, providers
 from sources.errors import ConfigurationError
@@ -44,7 +45,7 @@ class _File(msgspec.Struct):
 
 
 class _Schedule(msgspec.Struct):
-    schedule_s: Annotated[float, msgspec.Meta(gt=0)] | None = None
+    schedule_s: Annotated[float, msgspec.Meta(gt=0, le=YEAR_S)] | None = None
 
 
 class _Limits(msgspec.Struct):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from pipelines import log
+from pipelines.repeating import YEAR_S
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -133,6 +134,8 @@ class Duration(click.ParamType[float]):
         )
         if not seconds:
             self.fail(f"{value!r} is no duration, such as 5m, 1h30m or 300", param, ctx)
+        if seconds > YEAR_S:
+            self.fail(f"{value!r} is more than a year", param, ctx)
         return seconds
 
 

@@ -7,7 +7,10 @@ import socket
 import time
 from collections.abc import Callable
 
-__all__ = ["repeat", "stopped_within"]
+__all__ = ["YEAR_S", "repeat", "stopped_within"]
+
+YEAR_S = 366 * 86_400
+"""The longest step between two loads: what is longer is a slip."""
 
 
 def stopped_within(seconds: float) -> bool:

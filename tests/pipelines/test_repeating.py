@@ -140,6 +140,21 @@ def test_what_is_no_duration_is_told(text: str) -> None:
     assert "is no duration, such as 5m" in ran.err
 
 
+def test_a_step_of_more_than_a_year_is_a_slip(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Law: exit 2 and words; no sum of times breaks on it."""
+    del here
+    said = execledger("load", "--every", "400d")
+    monkeypatch.setenv("EXECLEDGER__SCHEDULE_S", "1e12")
+    monkeypatch.setenv("SOURCES__TORALE__API_KEY", "any")
+    configured = execledger("load", "--home", "home")
+
+    assert (said.code, configured.code) == (2, 2)
+    assert "is more than a year" in said.err
+    assert "schedule_s" in configured.err
+
+
 @pytest.mark.parametrize("other", [("--dry-run",), ("--since", "2026-01-01")])
 def test_a_loop_is_for_plain_loads(other: tuple[str, ...]) -> None:
     """Law: what is asked for once is not asked for again and again."""
