@@ -10,6 +10,7 @@ import pytest
 from pipelines.config import quiet_dlt
 from pipelines.store import Home
 from sources.loopback import serve
+from sources.torale.twin import ToraleTwin
 from tests.pipelines.small_torale import (
     KEY,
     account,
@@ -92,13 +93,23 @@ def loaded(two_loads: Path, home: Home) -> Home:
 
 
 @pytest.fixture
-def configured(here: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Serve the small Torale, and configure it in the environment."""
+def configured_twin(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[ToraleTwin]:
+    """Serve the small Torale, and configure it in the environment; yield it."""
     del here  # which forgets what is configured: first
-    with serve(small_torale().app) as url:
+    twin = small_torale()
+    with serve(twin.app) as url:
         monkeypatch.setenv("SOURCES__TORALE__BASE_URL", url)
         monkeypatch.setenv("SOURCES__TORALE__API_KEY", KEY)
-        yield
+        monkeypatch.setenv("SOURCES__TORALE__REQUESTS_PER_SECOND", "1000")
+        yield twin
+
+
+@pytest.fixture
+def configured(configured_twin: ToraleTwin) -> None:
+    """Let the commands read the small Torale."""
+    del configured_twin
 
 
 @pytest.fixture

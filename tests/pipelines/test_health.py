@@ -21,27 +21,14 @@ from pipelines.status import status
 from pipelines.store import Home, locked
 from sources.errors import StoreError
 from sources.journal import Journal
-from sources.loopback import serve
 from sources.torale.twin import ToraleTwin
 from sources.tracking import Started, track
 from tests.faults.command import ROOT
 from tests.pipelines.command import Ran, execledger
 from tests.pipelines.polled_twins import Polled, polled
-from tests.pipelines.small_torale import KEY, PHONE, one, rows, small_torale
+from tests.pipelines.small_torale import PHONE, one, rows
 
 pytestmark = pytest.mark.usefixtures("here", "no_naps")
-
-
-@pytest.fixture
-def twin(here: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ToraleTwin]:
-    """Serve a small Torale, and configure it."""
-    del here  # which forgets what is configured: first
-    served = small_torale()
-    with serve(served.app) as url:
-        monkeypatch.setenv("SOURCES__TORALE__BASE_URL", url)
-        monkeypatch.setenv("SOURCES__TORALE__API_KEY", KEY)
-        monkeypatch.setenv("SOURCES__TORALE__REQUESTS_PER_SECOND", "1000")
-        yield served
 
 
 @pytest.fixture
@@ -85,7 +72,7 @@ def time(text: str) -> datetime:
 # --- what it says -------------------------------------------------------------
 
 
-@pytest.mark.usefixtures("twin")
+@pytest.mark.usefixtures("configured")
 def test_a_monitor_reads_how_a_load_ended(
     home: Home, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -114,7 +101,7 @@ def test_a_monitor_reads_how_a_load_ended(
     assert ended <= time(found["at"]) <= datetime.now(UTC)
 
 
-@pytest.mark.usefixtures("twin")
+@pytest.mark.usefixtures("configured")
 def test_what_is_open_is_counted_and_the_oldest_named(home: Home, file: Path) -> None:
     """Law: executions that have not ended, by what the store says of their start."""
     load(home, file, "torale")
@@ -200,7 +187,7 @@ def fail_with(error: BaseException) -> Any:
     return fail
 
 
-@pytest.mark.usefixtures("twin")
+@pytest.mark.usefixtures("configured")
 @pytest.mark.parametrize(
     ("error", "ended"),
     [
@@ -234,7 +221,7 @@ def test_a_load_that_fails_says_so_and_when_the_last_one_came_through(
     assert after["accounts"] == {"torale:default": unread}
 
 
-@pytest.mark.usefixtures("twin")
+@pytest.mark.usefixtures("configured")
 def test_a_fault_of_our_own_is_in_the_file_before_its_traceback(
     home: Home, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -249,7 +236,7 @@ def test_a_fault_of_our_own_is_in_the_file_before_its_traceback(
     assert "bug" not in file.read_text("ascii")
 
 
-@pytest.mark.usefixtures("twin")
+@pytest.mark.usefixtures("configured")
 def test_a_load_that_may_not_begin_is_in_the_file(
     home: Home, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -271,7 +258,7 @@ def test_a_load_that_may_not_begin_is_in_the_file(
     assert lacks["accounts"] == {}
 
 
-@pytest.mark.usefixtures("twin")
+@pytest.mark.usefixtures("configured")
 def test_what_cannot_be_read_is_unknown(loaded: Home, file: Path) -> None:
     """Law: of a damaged store nothing is said, least of all 0."""
     loaded.published.write_bytes(b"not what it was" * 1000)
@@ -285,11 +272,11 @@ def test_what_cannot_be_read_is_unknown(loaded: Home, file: Path) -> None:
 
 
 def test_no_word_of_a_provider_or_an_error_is_in_it(
-    home: Home, file: Path, twin: ToraleTwin
+    home: Home, file: Path, configured_twin: ToraleTwin
 ) -> None:
     """Law: who may read the file need not be one who may read the data."""
     body = '{"detail": "secret words"}'
-    twin.fail_next(f"{PHONE}/executions/done", 422, body=body, times=9)
+    configured_twin.fail_next(f"{PHONE}/executions/done", 422, body=body, times=9)
 
     ran = load(home, file, "torale")
 
@@ -314,7 +301,7 @@ def test_the_page_says_what_each_field_is() -> None:
 # --- how it is put there ------------------------------------------------------
 
 
-@pytest.mark.usefixtures("twin")
+@pytest.mark.usefixtures("configured")
 def test_another_user_may_read_it(home: Home, file: Path) -> None:
     """Law: 0644, though all else that a load makes is its owner's alone."""
     file.touch(0o600)
@@ -347,7 +334,7 @@ def test_a_reader_sees_all_of_the_old_or_all_of_the_new(file: Path) -> None:
     assert seen <= set(texts)
 
 
-@pytest.mark.usefixtures("twin")
+@pytest.mark.usefixtures("configured")
 def test_a_link_leads_to_the_file_also_afterwards(home: Home, file: Path) -> None:
     """Law: what a link names is replaced, not the link."""
     link = file.parent.parent / "link.json"
@@ -359,7 +346,7 @@ def test_a_link_leads_to_the_file_also_afterwards(home: Home, file: Path) -> Non
     assert read(file)["outcome"] == "ok"
 
 
-@pytest.mark.usefixtures("twin")
+@pytest.mark.usefixtures("configured")
 def test_a_file_that_cannot_be_written_fails_no_load(
     home: Home, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -404,7 +391,7 @@ def test_a_higher_exit_code_holds_where_the_file_cannot_be_written(
     ],
 )
 def test_a_place_that_is_none_is_refused_before_anything_is_asked(
-    home: Home, twin: ToraleTwin, file: Path, name: str, reason: str
+    home: Home, configured_twin: ToraleTwin, file: Path, name: str, reason: str
 ) -> None:
     """Law: exit 2 in words; no request is made, and no home."""
     os.mkfifo(file.with_name("pipe.json"))
@@ -414,11 +401,11 @@ def test_a_place_that_is_none_is_refused_before_anything_is_asked(
     assert ran.code == 2
     assert reason in ran.err
     assert "--health" in ran.err
-    assert twin.requests == []
+    assert configured_twin.requests == []
     assert not home.path.exists()
 
 
-@pytest.mark.usefixtures("twin")
+@pytest.mark.usefixtures("configured")
 def test_the_environment_may_say_where(
     home: Home, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -434,7 +421,7 @@ def test_the_environment_may_say_where(
     assert read(file)["outcome"] == "ok"
 
 
-@pytest.mark.usefixtures("twin")
+@pytest.mark.usefixtures("configured")
 @pytest.mark.parametrize("again", [(), ("--every", "1h")])
 def test_a_signal_waits_until_the_file_is_there(
     home: Home, file: Path, again: tuple[str, ...], monkeypatch: pytest.MonkeyPatch

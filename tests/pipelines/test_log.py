@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import warnings
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -34,16 +33,10 @@ Lines = list[dict[str, Any]]
 
 
 @pytest.fixture
-def twin(here: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ToraleTwin]:
-    """Serve a small Torale, and configure it; messages are JSON."""
-    del here  # which forgets what is configured: first
-    served = small_torale()
-    with serve(served.app) as url:
-        monkeypatch.setenv("SOURCES__TORALE__BASE_URL", url)
-        monkeypatch.setenv("SOURCES__TORALE__API_KEY", KEY)
-        monkeypatch.setenv("SOURCES__TORALE__REQUESTS_PER_SECOND", "1000")
-        monkeypatch.setenv("EXECLEDGER_LOG_FORMAT", "json")
-        yield served
+def twin(configured_twin: ToraleTwin, monkeypatch: pytest.MonkeyPatch) -> ToraleTwin:
+    """Return the small Torale, configured; messages are JSON."""
+    monkeypatch.setenv("EXECLEDGER_LOG_FORMAT", "json")
+    return configured_twin
 
 
 def lines(text: str) -> Lines:
@@ -412,7 +405,9 @@ def test_a_loop_says_lines_alone(home: Home, twin: ToraleTwin) -> None:
         assert loop.stderr is not None
         text = ""
         while text.count('"next_load"') < 2:
-            text += loop.stderr.readline()
+            line = loop.stderr.readline()
+            assert line
+            text += line
         loop.send_signal(signal.SIGTERM)
         text += loop.stderr.read()
 
