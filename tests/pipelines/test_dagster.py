@@ -126,6 +126,21 @@ def test_lineage_goes_from_provider_to_table_to_view_to_report() -> None:
     assert "marts/failures" in made_of("report")
 
 
+def test_a_provider_is_to_be_loaded_within_the_lag_that_is_allowed() -> None:
+    """Law: what goes stale by ``max_lag_hours`` goes stale in Dagster."""
+    policies = {
+        str(GRAPH.get(dg.AssetKey(name)).freshness_policy) for name in providers()
+    }
+
+    assert policies == {
+        str(
+            dg.FreshnessPolicy.time_window(
+                fail_window=timedelta(hours=24), warn_window=timedelta(hours=12)
+            )
+        )
+    }
+
+
 # --- what a run comes to ----------------------------------------------------------
 
 
