@@ -80,14 +80,20 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
         return at + self.ttl if self.keeps_from_end and is_going_on else None
 
     def wait(
-        self, polls: int, seen: Observation | None, reply: Reply | None
+        self,
+        polls: int,
+        seen: Observation | None,
+        reply: Reply | None,
+        *,
+        fails_again: bool,
     ) -> timedelta:
         """Return the time to the next poll; longer where there may be nothing.
 
-        ``polls`` is how many there were before this one.
+        ``polls`` is how many there were before this one; ``fails_again`` tells whether
+        nothing was seen, and not for the first time in a row.
         """
         pace = self.pace
-        if seen is None or seen.result_state == "missing":
+        if fails_again or (seen is not None and seen.result_state == "missing"):
             pace = replace(pace, ceiling_s=_RARELY_S)
         told_s = retry_after_s(reply.headers) if reply else None
         told = timedelta(seconds=min(told_s or 0.0, _RARELY_S))

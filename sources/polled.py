@@ -269,10 +269,12 @@ class Poller:
             is_lost = seen.result_state in LOST
             self._counts["lost" if is_lost else "captured"] += 1
         meaning = f"{_bytes_of(response)} {seen.sha256 if seen else '-'}"
+        fails_again = seen is None and entry.last_error is not None
+        wait = self._line.wait(entry.polls, seen, reply, fails_again=fails_again)
         return Settled(
             watched=entry.watched,
             at=at,
-            due_at=max(at, self._due_by) + self._line.wait(entry.polls, seen, reply),
+            due_at=max(at, self._due_by) + wait,
             status=(seen.status if seen else None) or entry.status,
             result_state=(seen.result_state if seen else None) or entry.result_state,
             expires_at=self._line.expires_at(seen, at),

@@ -962,6 +962,16 @@ def test_errors_are_asked_for_each_quarter_hour_at_last(small: Small) -> None:
     assert wait_after(small, *[said(503)] * 20) == 900
 
 
+@pytest.mark.parametrize(("errors", "wait_s"), [(1, 60), (2, 900)])
+def test_one_error_on_the_way_puts_nothing_off(
+    small: Small, errors: int, wait_s: float
+) -> None:
+    """Law: after many polls, a first error is followed by one as soon as usual."""
+    pending = [said(status="running", n=n) for n in range(16)]
+
+    assert wait_after(small, *pending, *[said(503)] * errors) == wait_s
+
+
 def test_expiry_moves_on_while_an_execution_runs(small: Small) -> None:
     """Law: where results are kept from the end on, a running one has all its time."""
     small.line |= {"keeps_from_end": True, "ttl": 3 * HOUR}
