@@ -19,6 +19,7 @@ __all__ = [
     "UNSET",
     "Count",
     "Flag",
+    "Name",
     "Text",
     "Typed",
     "canonical",
@@ -28,6 +29,7 @@ __all__ = [
 
 T = TypeVar("T")
 Text = UnsetType | str | None
+Name = UnsetType | Annotated[str, Meta(min_length=1)] | None
 Flag = UnsetType | bool | None
 Count = UnsetType | Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] | None
 

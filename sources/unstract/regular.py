@@ -13,7 +13,7 @@ from msgspec import Raw, UnsetType
 
 from sources.observations import Page
 from sources.records import Response, Status
-from sources.typed import UNSAID, UNSET, Count, Text, Typed, canonical, null
+from sources.typed import UNSAID, UNSET, Count, Name, Text, Typed, canonical, null
 from sources.unstract.answers import status_by, unknown
 from sources.unstract.normalize import deployments_in
 from sources.unstract.verdicts import Verdict, by_files, detail
@@ -43,7 +43,7 @@ _OTHER_SOURCES = ("listed", "usage")
 class Llm(Typed):
     """The tokens of a model that answered prompts."""
 
-    model_name: Text = UNSET
+    model_name: Name = UNSET
     input_tokens: Count = UNSET
     output_tokens: Count = UNSET
     total_tokens: Count = UNSET
@@ -53,7 +53,7 @@ class Llm(Typed):
 class Embedding(Typed):
     """The tokens of a model that embedded."""
 
-    model_name: Text = UNSET
+    model_name: Name = UNSET
     embedding_tokens: Count = UNSET
     total_tokens: Count = UNSET
     cost_in_dollars: Cost = UNSET
@@ -63,7 +63,7 @@ class Rollup(Typed):
     """The tokens of a file in one sum."""
 
     file_execution_id: Text = UNSET
-    model_name: Text = UNSET
+    model_name: Name = UNSET
     embedding_tokens: Count = UNSET
     prompt_tokens: Count = UNSET
     completion_tokens: Count = UNSET

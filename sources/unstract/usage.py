@@ -142,7 +142,7 @@ def _columns(
         "operation": operation,
         "purpose": purpose,
         "source": source,
-        **_model(fields),
+        **_model(piece, fields),
         "input_tokens": read,
         "output_tokens": _first(fields, _WRITTEN),
         "total_tokens": read if embeds and total is None else total,
@@ -168,8 +168,11 @@ def model_named(said: str | None) -> tuple[str | None, str | None, str]:
     return vendor or None, model or None, "reported" if model else "missing"
 
 
-def _model(fields: Fields) -> Columns:
-    vendor, model, basis = model_named(fields.take("model_name", text))
+def _model(piece: Piece, fields: Fields) -> Columns:
+    said = fields.take("model_name", text)
+    if said == "":  # no model, and yet something that was said
+        piece.keep(fields.where("model_name"), said)
+    vendor, model, basis = model_named(said)
     return {"model_provider": vendor, "model": model, "model_basis": basis}
 
 
@@ -190,7 +193,7 @@ def _rollup(piece: Piece, meta: Fields) -> Columns | None:
         "operation": None if embedded else "chat",
         "purpose": "unknown",
         "source": "rollup",
-        **_model(fields),
+        **_model(piece, fields),
         "input_tokens": summed(prompts, embedded),
         "output_tokens": fields.take("completion_tokens", integer),
         "total_tokens": fields.take("total_tokens", integer),
