@@ -10,7 +10,7 @@ import shutil
 import sqlite3
 import struct
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from datetime import datetime
 from pathlib import Path
@@ -46,6 +46,9 @@ _INDEXES = {
     ],
 }
 """Indexes that hold the keys once more, and what else one of them knows."""
+
+_JSON = {"params", "headers", "tags", "context", "broken_reads"}
+"""Columns of any table that hold JSON."""
 
 _WITH_ROWID = {"responses"}
 _LOGS = ("-wal", "-shm")
@@ -215,7 +218,7 @@ def _salvage(old: Path, journal: JournalFile, at: datetime) -> dict[str, int]:
         with journal.transaction() as new:
             for table in _TABLES:
                 columns = [row[1] for row in new.execute(f"pragma table_info({table})")]
-                rows = _rows(con, table, columns)
+                rows = _sound(_rows(con, table, columns), columns)
                 if table == "responses":
                     at_id = columns.index("response_id")
                     rows = {k: r for k, r in rows.items() if r[at_id] not in spoilt}
@@ -296,6 +299,26 @@ def _rows(
                 for row in con.execute(f"select {of} from {table} where {this}", one):  # noqa: S608 - names above
                     found[one] = row
     return found
+
+
+def _sound(rows: Mapping[Row, Row], columns: Sequence[str]) -> dict[Row, Row]:
+    """Return the rows whose texts are such: of a cut file, zeros may have been read."""
+    return {
+        key: row
+        for key, row in rows.items()
+        if all(_is_sound(*one) for one in zip(columns, row, strict=True))
+    }
+
+
+def _is_sound(column: str, value: object) -> bool:
+    if not isinstance(value, str):
+        return True
+    if column in _JSON:
+        try:
+            msgspec.json.decode(value)
+        except (msgspec.DecodeError, UnicodeEncodeError):
+            return False
+    return "\0" not in value
 
 
 def _keys(con: sqlite3.Connection, table: str) -> dict[Row, object]:

@@ -2,6 +2,8 @@
 
 import hashlib
 import random
+import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -102,6 +104,26 @@ def test_whatever_page_is_torn_most_is_kept_and_nothing_is_made_up(path: Path) -
     most = sorted(lost, reverse=True)
     assert most[1] <= COUNT / 4  # on one page, the root, all of them hang
     assert sum(lost) / len(lost) < 3
+
+
+def test_a_row_whose_texts_are_torn_is_not_loaded(path: Path) -> None:
+    """Law: zeros in a text, or JSON that is none, would keep all the rest waiting."""
+    with closing(sqlite3.connect(path)) as con:
+        for number, torn in (
+            (1, "body = x'00'"),  # which the hash tells
+            (2, """params = '{"a":"' || char(1) || '"}'"""),
+            (3, "url = 'https://u' || char(0)"),
+        ):
+            con.execute(f"update responses set {torn} where rowid = {number}")
+        con.execute("update responses set size_bytes = 1 where rowid = 1")
+        con.execute("update watched set tags = '[' where execution_id = '5'")
+        con.commit()
+
+    said = mend(path, NOON)
+
+    assert said
+    assert len(bodies(path)) == COUNT - 3
+    assert watched(path) == {str(n) for n in range(COUNT)}  # by its name, at least
 
 
 def test_what_may_have_been_answered_is_noted(path: Path) -> None:
