@@ -4,7 +4,15 @@ from pathlib import Path
 
 import duckdb
 
-from pipelines.store import OFFLINE, Home, locked, logs, unreadable, work_copy
+from pipelines.store import (
+    OFFLINE,
+    Home,
+    locked,
+    logs,
+    unreadable,
+    version_of,
+    work_copy,
+)
 from sources.errors import StoreError
 
 __all__ = ["read_only", "try_store"]
@@ -23,18 +31,24 @@ def read_only(home: Home) -> duckdb.DuckDBPyConnection:
             f'There is no store in {home.path} yet: run "execledger load" or '
             '"execledger demo" first.'
         )
-    try:
-        return _attached(home.published)
-    except duckdb.Error as error:
-        if not logs(home.published):
-            raise unreadable(home.published, error) from error
-    with locked(home), work_copy(home):
-        pass  # a log that a crash or another program left was in the way: now aside
-    try:
-        return _attached(home.published)
-    except duckdb.Error as error:
-        raise unreadable(home.published, error) from error
+    tries = 0
+    while True:
+        before = version_of(home.published)
+        try:
+            return _attached(home.published)
+        except duckdb.Error as error:
+            tries += 1
+            has_log = bool(logs(home.published))
+            # a load may have put another store in its place just now
+            is_another = version_of(home.published) != before
+            if tries == _TRIES or not (has_log or is_another):
+                raise unreadable(home.published, error) from error
+        if has_log:
+            with locked(home), work_copy(home):
+                pass  # what a crash or another program left was in the way: now aside
 
+
+_TRIES = 3
 
 _HARDENED = (
     "use published",

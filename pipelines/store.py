@@ -42,6 +42,7 @@ __all__ = [
     "not_ours",
     "sync",
     "unreadable",
+    "version_of",
     "work_copy",
 ]
 
@@ -259,7 +260,7 @@ class WorkCopy:
 
     def _take_place(self) -> None:
         published = self._published
-        if _version(published) != self._version:
+        if version_of(published) != self._version:
             raise StoreError(
                 f"Another program wrote to {published} while this load ran, so nothing "
                 "was published: its changes are kept, and the next run loads the same "
@@ -374,11 +375,11 @@ def copy_store(store: Path, folder: Path) -> _Version:
     needed for a copy, but what changed in between is copied again.
     """
     for _ in range(_COPY_TRIES):
-        before = _version(store)
+        before = version_of(store)
         with in_words(store), suppress(FileNotFoundError):  # a log just folded in
             for name, *_ in before:
                 _copy(store.with_name(name), folder / name)
-            if _version(store) == before:
+            if version_of(store) == before:
                 return before
         for file in folder.iterdir():
             file.unlink()
@@ -457,7 +458,8 @@ def logs(store: Path) -> list[Path]:
     return [log for log in found if log.exists()]
 
 
-def _version(store: Path) -> _Version:
+def version_of(store: Path) -> _Version:
+    """Return what tells a store's file, and what lies beside it, from another."""
     found = []
     for file in (store, *logs(store)):
         with suppress(FileNotFoundError):

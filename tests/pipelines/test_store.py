@@ -18,7 +18,7 @@ import pytest
 from filelock import FileLock
 
 from pipelines import store
-from pipelines.readers import read_only
+from pipelines.readers import _attached, read_only
 from pipelines.store import Home, locked, work_copy
 from sources.errors import StoreError, StoreLocked
 from tests.full_disk import full_disk
@@ -386,6 +386,26 @@ def test_a_reader_keeps_what_it_opened_over_two_loads(home: Home) -> None:
 
     assert seen == ["[([1],)]"] * 4
     assert later == "[([1, 2, 3],)]"
+
+
+def test_a_store_that_is_replaced_while_it_is_opened_is_opened_again(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Law: no reader fails because a load publishes at that very moment."""
+    publish(home, 1)
+    tries: list[Path] = []
+
+    def attached(store: Path) -> duckdb.DuckDBPyConnection:
+        tries.append(store)
+        if len(tries) > 1:
+            return _attached(store)
+        publish(home, 2)
+        raise duckdb.IOException("it was another file a moment ago")
+
+    monkeypatch.setattr("pipelines.readers._attached", attached)
+
+    assert numbers(home) == [1, 2]
+    assert len(tries) == 2
 
 
 def test_a_reader_in_the_same_process_sees_the_store_that_is_there_now(
