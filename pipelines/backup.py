@@ -21,8 +21,9 @@ from typing import IO
 
 import msgspec
 
+from pipelines.placing import sync
 from pipelines.readers import try_store
-from pipelines.store import LOGS, Home, copy_store, in_words, locked, sync
+from pipelines.store import LOGS, Home, copy_store, in_words, locked
 from sources.errors import StoreError
 from sources.journal_file import JournalFile
 

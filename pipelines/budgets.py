@@ -1,6 +1,5 @@
 """What came of the budgets, by the selects of ``sql/budgets``."""
 
-import re
 from collections.abc import Iterator, Sequence
 from datetime import date
 from typing import Any
@@ -9,7 +8,7 @@ import duckdb
 import msgspec
 
 from pipelines.limits import Budget
-from pipelines.sql_files import SQL, SqlFile, sql_files
+from pipelines.sql_files import PARAMETER, SQL, SqlFile, sql_files
 
 __all__ = ["Spent", "parameters", "spent"]
 
@@ -71,5 +70,5 @@ def _given(budget: Budget, since: date) -> dict[str, Any]:
 
 def parameters(file: SqlFile, given: dict[str, Any]) -> dict[str, Any]:
     """Return those of the values that a select asks for, as ``$name``."""
-    names = set(re.findall(r"\$([a-z_]+)", file.sql))
+    names = set(PARAMETER.findall(file.sql))
     return {name: given[name] for name in names}

@@ -14,10 +14,10 @@ from pipelines.log import say
 from pipelines.options import (
     Duration,
     Time,
-    file_for_monitors,
     home_option,
     json_option,
     log_format_option,
+    monitor_option,
     wait_option,
     wait_s,
 )
@@ -54,23 +54,12 @@ _BY_SIGNAL = 128
 )
 @click.option("--report", "reports", is_flag=True, help="Make the report afterwards.")
 @click.option("--dry-run", is_flag=True, help="Say what would be read; read nothing.")
-@click.option(
-    "--health",
-    type=click.Path(path_type=Path),
-    envvar="EXECLEDGER_HEALTH",
-    show_envvar=True,
-    metavar="FILE.json",
-    callback=file_for_monitors(".json"),
-    help="Write there how each load ended, for a monitor.",
-)
-@click.option(
-    "--prometheus",
-    type=click.Path(path_type=Path),
-    envvar="EXECLEDGER_PROMETHEUS",
-    show_envvar=True,
-    metavar="FILE.prom",
-    callback=file_for_monitors(".prom", needs="prometheus_client"),
-    help="The same as metrics, where node_exporter reads them.",
+@monitor_option("health", ".json", "Write there how each load ended, for a monitor.")
+@monitor_option(
+    "prometheus",
+    ".prom",
+    "The same as metrics, where node_exporter reads them.",
+    needs="prometheus_client",
 )
 @wait_option
 @json_option

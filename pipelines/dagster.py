@@ -119,11 +119,8 @@ def _loaded(
     written = [one for one in TABLES if new or changed or one.key == RUNS]
     for spec, rows in _rows(written):
         context.log_event(dg.AssetMaterialization(spec.key, metadata=rows))
-    errors = [
-        f"{one.account}: {error}" for one in report.accounts for error in one.errors
-    ]
-    if problems := errors + report.problems:
-        raise dg.Failure("\n".join(problems), allow_retries=False)
+    if report.faults:
+        raise dg.Failure("\n".join(report.faults), allow_retries=False)
     return dg.MaterializeResult(
         metadata={"new": new, "changed": changed, "run_id": report.run_id}
     )

@@ -8,10 +8,10 @@ import dagster as dg
 
 from pipelines.config import accounts, find_home, quiet_dlt, schedule_s
 from pipelines.dagster_lineage import provider_key
+from pipelines.outlook import still_watched
 from sources import providers
 from sources.errors import ConfigurationError
 from sources.journal import Journal
-from sources.watchlist import watching
 
 __all__ = ["LOADS", "STEP", "cron_of", "load_before_expiry", "load_by_schedule"]
 
@@ -103,8 +103,8 @@ def _soonest(now: datetime) -> dict[str, tuple[datetime, timedelta]]:
     with Journal(home.journal) as journal:
         times = [
             (one.entry.watched.expires_at, one.provider)
-            for one in watching(journal)
-            if not one.entry.is_final and one.entry.watched.expires_at
+            for one in still_watched(journal)
+            if one.entry.watched.expires_at
         ]
     soon = sorted((at, name) for at, name in times if now < at <= now + STEP)
     return {name: (at, at - now) for at, name in reversed(soon)}

@@ -1,6 +1,7 @@
 """How a load ended: with a report, or by an error and the store as it was."""
 
 import math
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Literal
@@ -16,7 +17,6 @@ from pipelines.terminal import watched
 __all__ = ["Begun", "Ended", "Outcome", "attempt", "broken", "line", "next_load_at"]
 
 Outcome = Literal["ok", "partial", "failed", "locked", "interrupted"]
-Counts = dict[str, int]
 
 _SHOWN = 20
 """Errors of an account, and lost results, that one line names."""
@@ -153,18 +153,12 @@ def _account(one: AccountReport) -> dict[str, object]:
     }
 
 
-def _providers(accounts: list[AccountReport]) -> dict[str, Counts]:
+def _providers(accounts: list[AccountReport]) -> dict[str, Counter[str]]:
     """Return the counts of each provider, over all of its accounts."""
-    found: dict[str, Counts] = {}
+    found = defaultdict[str, Counter[str]](Counter)
     for one in accounts:
-        counts = {
-            "new": one.new,
-            "changed": one.changed,
-            "error_count": len(one.errors),
-        }
-        all_of = found.setdefault(
-            one.account.partition(":")[0], dict.fromkeys(counts, 0)
+        provider = one.account.partition(":")[0]
+        found[provider].update(
+            new=one.new, changed=one.changed, error_count=len(one.errors)
         )
-        for name, count in counts.items():
-            all_of[name] += count
     return found

@@ -12,7 +12,7 @@ import msgspec
 
 from pipelines.ended import Ended, Outcome, next_load_at
 from pipelines.load import select_from
-from pipelines.outlook import expiring, interval_of
+from pipelines.outlook import expiring, interval_of, still_watched
 from pipelines.query import opened
 from pipelines.runs import AccountReport, safe_interval_s
 from pipelines.store import Home
@@ -20,7 +20,7 @@ from sources.errors import ExecledgerError
 from sources.journal import Journal, utc_now
 from sources.records import LOST, execution_key
 from sources.seen import Select
-from sources.watchlist import Watching, watching
+from sources.watchlist import Watching
 
 __all__ = ["AccountHealth", "Health", "OpenExecution", "health"]
 
@@ -131,7 +131,7 @@ def _read_journal(found: Health, home: Home) -> list[_Started] | None:
     with suppress(ExecledgerError):
         if home.journal.exists():
             with Journal(home.journal) as journal:
-                listed = [one for one in watching(journal) if not one.entry.is_final]
+                listed = still_watched(journal)
                 if found.interval_s is not None:
                     found.expiring = expiring(journal, found.interval_s, found.at)
         _add_watched(found, listed)

@@ -1,14 +1,12 @@
 """The files that monitors read: put in their place in one step, after each load."""
 
-import tempfile
-from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from pipelines.ended import Ended
 from pipelines.health import Health, health
 from pipelines.log import as_ascii
-from pipelines.store import sync
+from pipelines.placing import put
 from sources.errors import StoreError
 
 __all__ = ["Monitors"]
@@ -49,22 +47,10 @@ def _as_metrics(found: Health) -> bytes:
 
 
 def _put(path: Path, data: bytes) -> None:
-    """Put data in a file's place; a reader sees all of the old or all of the new."""
-    made: Path | None = None
+    """Put data in a file's place; raises ``StoreError``."""
     try:
-        with tempfile.NamedTemporaryFile(
-            dir=path.parent, prefix=f".{path.name}.", delete=False
-        ) as file:
-            made = Path(file.name)
-            file.write(data)
-        made.chmod(_MODE)
-        sync(made)
-        made.replace(path)
-        sync(path.parent)
+        put(path, data, _MODE)
     except OSError as error:
-        with suppress(OSError):
-            if made:
-                made.unlink(missing_ok=True)
         raise StoreError(
             f"{path}: {error.strerror}. Let this user write to its folder, or say "
             "another file."

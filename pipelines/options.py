@@ -21,10 +21,10 @@ __all__ = [
     "api_option",
     "connection_option",
     "console",
-    "file_for_monitors",
     "home_option",
     "json_option",
     "log_format_option",
+    "monitor_option",
     "print_json",
     "wait_option",
     "wait_s",
@@ -50,8 +50,10 @@ def _use(_context: click.Context, _option: click.Parameter, form: str | None) ->
         log.use(form)
 
 
-def file_for_monitors(ending: str, needs: str = "") -> Callable[..., Path | None]:
-    """Return what refuses an option's file, if need be, before anything is asked.
+def monitor_option(
+    name: str, ending: str, words: str, needs: str = ""
+) -> Callable[[F], F]:
+    """Return an option for a file that monitors read; a wrong one is refused at once.
 
     It must end so: what must never be replaced, such as the store, ends otherwise.
     ``needs`` is the library of an extra.
@@ -69,10 +71,8 @@ def file_for_monitors(ending: str, needs: str = "") -> Callable[..., Path | None
             raise click.BadParameter(f"{file} must end in {ending}: say such a file.")
         try:
             path = file.resolve()
-            is_folder, is_plain = (
-                path.parent.is_dir(),
-                not path.exists() or path.is_file(),
-            )
+            is_folder = path.parent.is_dir()
+            is_plain = not path.exists() or path.is_file()
         except OSError as error:
             raise click.BadParameter(f"{file}: {error.strerror}.") from error
         if not is_folder:
@@ -81,7 +81,15 @@ def file_for_monitors(ending: str, needs: str = "") -> Callable[..., Path | None
             raise click.BadParameter(f"{path} is no plain file: say another.")
         return path
 
-    return checked
+    return click.option(
+        f"--{name}",
+        type=click.Path(path_type=Path),
+        envvar=f"EXECLEDGER_{name.upper()}",
+        show_envvar=True,
+        metavar=f"FILE{ending}",
+        callback=checked,
+        help=words,
+    )
 
 
 def log_format_option(variable: str | None = None) -> Callable[[F], F]:

@@ -25,6 +25,7 @@ __all__ = [
     "lost_results",
     "next_step",
     "outlook",
+    "still_watched",
     "told_loss",
 ]
 
@@ -76,7 +77,7 @@ def outlook(
     interval_s = interval_of(select, schedule_s, now)
     return Outlook(
         lost=_lost_by(select, response_ids),
-        watched=len(_still(journal)),
+        watched=len(still_watched(journal)),
         interval_s=interval_s,
         expiring=None if interval_s is None else expiring(journal, interval_s, now),
         safe_interval_s=_safe_interval_s(accounts, select, took),
@@ -86,11 +87,12 @@ def outlook(
 def expiring(journal: Journal, interval_s: float, now: datetime) -> int:
     """Return how many watched results expire within so many seconds from now."""
     until = now + timedelta(seconds=interval_s)
-    times = [one.entry.watched.expires_at for one in _still(journal)]
+    times = [one.entry.watched.expires_at for one in still_watched(journal)]
     return sum(at is not None and now <= at < until for at in times)
 
 
-def _still(journal: Journal) -> list[Watching]:
+def still_watched(journal: Journal) -> list[Watching]:
+    """Return what is on the watch-list and has not ended."""
     return [one for one in watching(journal) if not one.entry.is_final]
 
 

@@ -7,7 +7,6 @@ every request and every script but its own two.
 import asyncio
 import base64
 import hashlib
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from importlib.metadata import version
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from pipelines.fragments import NOTEBOOKS, escaped, page_scripts, page_style
+from pipelines.placing import put
 from pipelines.query import opened
 from pipelines.store import Home
 from sources.errors import ConfigurationError
@@ -114,9 +114,7 @@ def _write(path: Path, page: bytes) -> None:
     """Put a page in its place in one step; it is its owner's alone."""
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-            file.write(page)
-        Path(file.name).replace(path)
+        put(path, page)
     except OSError as error:
         raise ConfigurationError(
             f"{error.filename or path}: {error.strerror}. Say another file with --out."

@@ -52,6 +52,14 @@ class Report(msgspec.Struct, kw_only=True):
     outlook: Outlook
     problems: list[str] = []
 
+    @property
+    def faults(self) -> list[str]:
+        """All that went wrong, in words; errors with their account."""
+        errors = [
+            f"{one.account}: {said}" for one in self.accounts for said in one.errors
+        ]
+        return errors + self.problems
+
 
 def summed(
     home: Home,
@@ -93,8 +101,6 @@ def load_run(report: Report, due: Due) -> Run:
         "lost": len(report.outlook.lost),
         "safe_interval_s": report.outlook.safe_interval_s,
     }
-    errors = [f"{one.account}: {error}" for one in accounts for error in one.errors]
-    errors += report.problems
     return Run(
         run_id=report.run_id,
         command="load",
@@ -102,7 +108,7 @@ def load_run(report: Report, due: Due) -> Run:
         ended_at=report.ended_at,
         outcome=report.outcome,
         counts=encode(counts),
-        error="\n".join(errors) or None,
+        error="\n".join(report.faults) or None,
     )
 
 

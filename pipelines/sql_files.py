@@ -13,10 +13,13 @@ import msgspec
 
 from sources.errors import StoreError
 
-__all__ = ["SQL", "SqlFile", "in_order", "literal", "sql_files"]
+__all__ = ["PARAMETER", "SQL", "SqlFile", "in_order", "literal", "sql_files"]
 
 SQL = Path(__file__).resolve().parent.parent / "sql"
 """The folder of all SQL, beside the packages in a checkout and in the wheel."""
+
+PARAMETER = re.compile(r"\$([a-z_]+)")
+"""A bound of a check, where it stands in the select."""
 
 
 class SqlFile(msgspec.Struct, frozen=True):
@@ -41,7 +44,7 @@ class SqlFile(msgspec.Struct, frozen=True):
     def reads(self) -> set[str]:
         """Return the qualified names that the select reads; raises ``StoreError``."""
         try:
-            sql = re.sub(r"\$[a-z_]+", "null", self.sql)  # a check's bounds
+            sql = PARAMETER.sub("null", self.sql)
             names = duckdb.get_table_names(sql, qualified=True)
         except duckdb.ParserException as error:
             raise StoreError(f"{self.qualified} is no SQL: {error}") from None

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from filelock import FileLock, Timeout
 
+from pipelines.placing import sync
 from sources.errors import StoreError, StoreLocked
 
 if TYPE_CHECKING:
@@ -40,7 +41,6 @@ __all__ = [
     "locked",
     "logs",
     "not_ours",
-    "sync",
     "unreadable",
     "version_of",
     "work_copy",
@@ -471,15 +471,6 @@ def version_of(store: Path) -> _Version:
 def _flush(copy: Path) -> None:
     with suppress(FileNotFoundError):  # a first load copies nothing
         sync(copy)
-
-
-def sync(path: Path) -> None:
-    """Wait until a file or folder is on the disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Programs that make packages and install them, with nothing of this environment."""
+"""Programs other than ours, such as those that make and install packages."""
 
 import os
 import subprocess
@@ -13,13 +13,13 @@ OUTSIDE = {
 }
 
 
-def run(*command: str | Path, folder: Path) -> str:
+def run(*command: str | Path, folder: Path, stdin: str = "") -> str:
     """Return what a command printed; it must succeed."""
     ran = subprocess.run(  # noqa: S603 - the commands of the tests
         command,
         cwd=folder,
         env=OUTSIDE,
-        stdin=subprocess.DEVNULL,
+        input=stdin,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.packages import run
+
 __all__ = ["Samples", "exporting", "promtool", "samples"]
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
@@ -59,16 +61,8 @@ def exporting(folder: Path) -> Iterator[str]:
 
 def promtool(*arguments: str | Path, stdin: str = "") -> str:
     """Return what promtool says; it must be content."""
-    ran = subprocess.run(  # noqa: S603 - the arguments of the tests
-        [found("promtool", "prometheus"), *arguments],
-        input=stdin,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    assert ran.returncode == 0, ran.stdout
-    return ran.stdout
+    program = found("promtool", "prometheus")
+    return run(program, *arguments, folder=Path("/"), stdin=stdin)
 
 
 def found(program: str, package: str) -> str:

@@ -352,7 +352,7 @@ def test_a_file_that_cannot_be_written_fails_no_load(
 ) -> None:
     """Law: exit 1 says what to do; the store is loaded, and the file as it was."""
     file.write_text("{}")
-    monkeypatch.setattr("pipelines.monitors.sync", fail_with(full()))
+    monkeypatch.setattr("pipelines.placing.sync", fail_with(full()))
 
     ran = load(home, file, "torale")
 
@@ -372,7 +372,7 @@ def test_a_higher_exit_code_holds_where_the_file_cannot_be_written(
     home: Home, file: Path, twins: Polled, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Law: a lost result is no less told; as a line of JSON, with the problem."""
-    monkeypatch.setattr("pipelines.monitors.sync", fail_with(full()))
+    monkeypatch.setattr("pipelines.placing.sync", fail_with(full()))
     twins.track(home)
 
     ran = load(home, file, "discuro", "unstract", "--log-format", "json")
@@ -431,7 +431,7 @@ def test_a_signal_waits_until_the_file_is_there(
     def sync(_: Path) -> None:
         signal.raise_signal(signal.SIGTERM)
 
-    monkeypatch.setattr("pipelines.monitors.sync", sync)
+    monkeypatch.setattr("pipelines.placing.sync", sync)
     monkeypatch.setattr("pipelines.repeating.stopped_within", lambda _: True)
 
     ran = load(home, file, "torale", *again)
