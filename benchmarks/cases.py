@@ -15,8 +15,8 @@ from benchmarks.inputs import answers, prepare
 from benchmarks.marts import measure as measure_marts
 from benchmarks.process import EXECLEDGER, PYTHON, Program
 from benchmarks.server import NOTHING, Pages, Pending, serving
-from pipelines.load import select_from
 from pipelines.readers import read_only
+from pipelines.selecting import select_from
 from pipelines.store import Home
 from sources.discuro.settings import Settings
 from sources.fold import fold

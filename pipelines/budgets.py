@@ -1,16 +1,19 @@
 """What came of the budgets, by the selects of ``sql/budgets``."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date
 from typing import Any
 
-import duckdb
 import msgspec
 
 from pipelines.limits import Budget
-from pipelines.sql_files import PARAMETER, SQL, SqlFile, sql_files
+from pipelines.query import Result
+from pipelines.sql_files import SQL, SqlFile, sql_files
 
-__all__ = ["Spent", "parameters", "spent"]
+__all__ = ["Ask", "Spent", "spent"]
+
+Ask = Callable[[SqlFile, Mapping[str, Any]], Result]
+"""Runs a select of a store, its bounds given by their names; raises ``StoreError``."""
 
 _UNITS = {"cost_usd": " USD", "tokens": " tokens", "lag_hours": " h"}
 
@@ -39,22 +42,24 @@ class Spent(msgspec.Struct, frozen=True):
         return f"{value} of {self.budget.limit:,.10g}{unit}{more}"
 
 
-def spent(con: duckdb.DuckDBPyConnection, budgets: Sequence[Budget]) -> Iterator[Spent]:
-    """Yield what came of each budget in an open store."""
+def spent(ask: Ask, budgets: Sequence[Budget]) -> Iterator[Spent]:
+    """Yield what came of each budget in a store."""
     measures = {file.name: file for file in sql_files(SQL / "budgets", "budgets")}
     today: date
     month: date
-    ((today, month),) = con.execute(_PERIODS).fetchall()
+    ((today, month),) = ask(_PERIODS, {}).rows
     for budget in budgets:
         since = month if budget.per == "month" else today
         file = measures[budget.measure]
-        ((value, not_known),) = con.execute(
-            file.sql, parameters(file, _given(budget, since))
-        ).fetchall()
+        ((value, not_known),) = ask(file, _given(budget, since)).rows
         yield Spent(budget, None if value is None else float(value), int(not_known))
 
 
-_PERIODS = "select today, cast(date_trunc('month', today) as date) from staging.clock"
+_PERIODS = SqlFile(
+    "budgets",
+    "periods",
+    "select today, cast(date_trunc('month', today) as date) from staging.clock",
+)
 
 
 def _given(budget: Budget, since: date) -> dict[str, Any]:
@@ -66,9 +71,3 @@ def _given(budget: Budget, since: date) -> dict[str, Any]:
         "tag": tag or None,
         "tag_value": value or None,
     }
-
-
-def parameters(file: SqlFile, given: dict[str, Any]) -> dict[str, Any]:
-    """Return those of the values that a select asks for, as ``$name``."""
-    names = set(PARAMETER.findall(file.sql))
-    return {name: given[name] for name in names}

@@ -8,21 +8,21 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-import duckdb
 import msgspec
 
-from pipelines.budgets import parameters, spent
+from pipelines.budgets import Ask, spent
+from pipelines.destinations import opened
 from pipelines.limits import Bounds, Budget
-from pipelines.load import select_from
 from pipelines.outlook import expiring, interval_of
 from pipelines.query import Result, as_text
-from pipelines.runs import insert_run, run_of
+from pipelines.runs import run_of
 from pipelines.sql_files import SQL, SqlFile, sql_files
-from pipelines.store import Home, locked, work_copy
+from pipelines.store import Home, locked
+from sources.errors import StoreError
 from sources.journal import Journal, uuid7
 from sources.json_text import encode
-from sources.records import CheckResult
-from sources.tables import to_arrow
+from sources.records import CheckResult, Run
+from sources.seen import Select
 
 __all__ = ["Check", "Checked", "check", "checks", "run_budgets", "run_checks", "told"]
 
@@ -80,8 +80,11 @@ def check(
     """
     home.require_store()
     started = datetime.now(UTC)
-    with locked(home, wait_s=wait_s), work_copy(home) as work:
-        found = [*run_checks(work.con, bounds), *run_budgets(work.con, budgets)]
+    with (
+        locked(home, wait_s=wait_s),
+        opened(home, (), wait_s) as target,
+    ):
+        found = [*run_checks(target.ask, bounds), *run_budgets(target.ask, budgets)]
         checked = Checked(
             home=str(home.path),
             run_id=uuid7(started),
@@ -89,11 +92,11 @@ def check(
             if all(one.outcome == "passed" for one in found)
             else "partial",
             lost=sum(one.rows for one in found if one.name == _LOST),
-            expiring=_expiring(home, work.con, schedule_s),
+            expiring=_expiring(home, target.select, schedule_s),
             checks=found,
         )
-        _write(work.con, checked, started)
-        work.publish()
+        target.add(CheckResult, _results(checked))
+        target.finish(_run(checked, started), {})
     return checked
 
 
@@ -102,14 +105,14 @@ def checks() -> list[SqlFile]:
     return sql_files(SQL / "checks", "checks")
 
 
-def run_checks(con: duckdb.DuckDBPyConnection, bounds: Bounds) -> Iterator[Check]:
-    """Yield what each check of an open store that can be written came to."""
+def run_checks(ask: Ask, bounds: Bounds) -> Iterator[Check]:
+    """Yield what each check of a store came to."""
     for file in checks():
         started = datetime.now(UTC)
         rows, examples, error = 0, list[dict[str, str]](), None
         try:
-            rows, examples = _failing(con, file, bounds)
-        except duckdb.Error as fault:
+            rows, examples = _failing(ask, file, bounds)
+        except StoreError as fault:
             error = str(fault)
         yield Check(
             name=file.name,
@@ -124,24 +127,26 @@ def run_checks(con: duckdb.DuckDBPyConnection, bounds: Bounds) -> Iterator[Check
 
 
 def _failing(
-    con: duckdb.DuckDBPyConnection, file: SqlFile, bounds: Bounds
+    ask: Ask, file: SqlFile, bounds: Bounds
 ) -> tuple[int, list[dict[str, str]]]:
     """Return how many rows a check finds, and some of them as text."""
-    given = parameters(file, msgspec.structs.asdict(bounds))
-    con.execute(f"create or replace temp table failing as {file.sql}", given)
-    ((count,),) = con.execute("select count(*) from failing").fetchall()
-    cursor = con.execute(f"from failing order by all limit {_EXAMPLES}")
-    names = [column[0] for column in cursor.description or ()]
-    rows = [tuple(map(as_text, row)) for row in cursor.fetchall()]
-    con.execute("drop table failing")
-    return int(count), [dict(zip(names, row, strict=True)) for row in rows]
+    import sqlglot
+    from sqlglot import exp
+
+    names = sqlglot.parse_one(file.sql, read="duckdb", into=exp.Select).named_selects
+    few = (
+        f"select {', '.join(names)}, count(*) over () as rows_in_all from (\n"
+        f"{file.sql}\n) as failing order by {', '.join(names)} limit {_EXAMPLES}"
+    )
+    found = ask(msgspec.structs.replace(file, sql=few), msgspec.structs.asdict(bounds))
+    count = int(found.rows[0][-1]) if found.rows else 0
+    texts = (map(as_text, row) for row in found.rows)
+    return count, [dict(zip(names, row, strict=False)) for row in texts]
 
 
-def run_budgets(
-    con: duckdb.DuckDBPyConnection, budgets: Sequence[Budget]
-) -> Iterator[Check]:
+def run_budgets(ask: Ask, budgets: Sequence[Budget]) -> Iterator[Check]:
     """Yield what came of each budget."""
-    for found in spent(con, budgets):
+    for found in spent(ask, budgets):
         now = datetime.now(UTC)
         yield Check(
             name=f"budget: {found.budget.name}",
@@ -155,20 +160,18 @@ def run_budgets(
         )
 
 
-def _expiring(
-    home: Home, con: duckdb.DuckDBPyConnection, schedule_s: float | None
-) -> int | None:
+def _expiring(home: Home, select: Select, schedule_s: float | None) -> int | None:
     """Return how many watched results expire before the next load, if that is known."""
     now = datetime.now(UTC)
-    interval_s = interval_of(select_from(con), schedule_s, now)
+    interval_s = interval_of(select, schedule_s, now)
     if interval_s is None or not home.journal.exists():
         return None
     with Journal(home.journal) as journal:
         return expiring(journal, interval_s, now)
 
 
-def _write(con: duckdb.DuckDBPyConnection, checked: Checked, started: datetime) -> None:
-    rows = [
+def _results(checked: Checked) -> list[CheckResult]:
+    return [
         CheckResult(
             run_id=checked.run_id,
             check_name=one.name,
@@ -183,17 +186,16 @@ def _write(con: duckdb.DuckDBPyConnection, checked: Checked, started: datetime) 
         )
         for one in checked.checks
     ]
-    con.register("results", to_arrow(CheckResult, rows))
-    con.execute("insert into execledger.check_results by name from results")
-    con.unregister("results")
+
+
+def _run(checked: Checked, started: datetime) -> Run:
     by_outcome = {
         outcome: sum(one.outcome == outcome for one in checked.checks)
         for outcome in ("passed", "failed", "error")
     }
-    run = run_of(
+    return run_of(
         "check", started, by_outcome, run_id=checked.run_id, outcome=checked.outcome
     )
-    insert_run(con, run)
 
 
 def told(checked: Checked) -> Result:

@@ -12,7 +12,7 @@ from contextlib import suppress
 
 import click
 
-from pipelines.cli_backup import backup, prune, restore
+from pipelines.cli_backup import backup, copy, prune, restore
 from pipelines.cli_load import load
 from pipelines.cli_report import report, report_after_load
 from pipelines.cli_store import check, query, reprice, tables
@@ -22,6 +22,7 @@ from pipelines.endings import ending, tell
 from pipelines.frugal import tune, without_pandas
 from pipelines.log import is_json, printable, say, use
 from pipelines.options import (
+    destination_option,
     home_option,
     json_option,
     log_format_option,
@@ -88,7 +89,7 @@ def cli() -> None:
     quiet_dlt()
 
 
-for command in (backup, check, load, prune, query, report, reprice, restore):
+for command in (backup, check, copy, load, prune, query, report, reprice, restore):
     cli.add_command(command)
 for command in (submit, tables, track, untrack):
     cli.add_command(command)
@@ -140,9 +141,12 @@ def demo(home: str | None, *, reports: bool) -> int:
 
 @cli.command()
 @home_option
+@destination_option
 @click.option("--all", "everything", is_flag=True, help="Name every execution.")
 @json_option
-def status(home: str | None, *, everything: bool, as_json: bool) -> None:
+def status(
+    home: str | None, destination: str | None, *, everything: bool, as_json: bool
+) -> None:
     """Say how things stand: last run, watch-list, what expires, what waits or is lost.
 
     Names the watched executions that expire first, and the newest losses.
@@ -151,7 +155,7 @@ def status(home: str | None, *, everything: bool, as_json: bool) -> None:
     from pipelines.status import status as read_status
     from pipelines.status import told
 
-    found = read_status(find_home(home))
+    found = read_status(find_home(home, destination))
     if as_json:
         print_json(found)
     else:
@@ -160,15 +164,18 @@ def status(home: str | None, *, everything: bool, as_json: bool) -> None:
 
 @cli.command()
 @home_option
+@destination_option
 @wait_option
 @json_option
-def replay(home: str | None, *, wait: bool, as_json: bool) -> int:
+def replay(
+    home: str | None, destination: str | None, *, wait: bool, as_json: bool
+) -> int:
     """Rebuild every normalized table from the raw responses; asks no provider."""
     from pipelines.config import find_home
     from pipelines.replay import replay as run_replay
 
     without_pandas()
-    result = run_replay(find_home(home), wait_s=wait_s(wait=wait))
+    result = run_replay(find_home(home, destination), wait_s=wait_s(wait=wait))
     for problem in result.problems:
         say(problem, level="warning")
     if as_json:

@@ -1,4 +1,4 @@
-"""The commands for safety copies and retention: backup, restore, prune."""
+"""The commands for copies and retention: backup, restore, copy, prune."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,6 +8,8 @@ import click
 from pipelines.log import say
 from pipelines.options import (
     Duration,
+    console,
+    destination_option,
     home_option,
     json_option,
     print_json,
@@ -18,7 +20,7 @@ from pipelines.options import (
 if TYPE_CHECKING:
     from pipelines.backup import Manifest
 
-__all__ = ["backup", "prune", "restore"]
+__all__ = ["backup", "copy", "prune", "restore"]
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
@@ -89,12 +91,14 @@ def restore(
 )
 @click.option("--dry-run", is_flag=True, help="Say what would go; change nothing.")
 @home_option
+@destination_option
 @wait_option
 @json_option
 def prune(
     raw_older_than: float,
     redact: str,
     home: str | None,
+    destination: str | None,
     *,
     dry_run: bool,
     wait: bool,
@@ -118,7 +122,7 @@ def prune(
             f"{', '.join(REDACTED)}."
         )
     pruned = run_prune(
-        find_home(home),
+        find_home(home, destination),
         older_than_s=raw_older_than,
         redact=tables,
         is_dry_run=dry_run,
@@ -138,6 +142,35 @@ def prune(
     old, new = pruned.store_bytes
     if new != old:
         say(f"The store has {new / 1e6:,.1f} MB instead of {old / 1e6:,.1f} MB.")
+
+
+@click.command()
+@click.option("--to", "destination", required=True, metavar="NAME", help="postgres.")
+@home_option
+@wait_option
+@json_option
+def copy(destination: str, home: str | None, *, wait: bool, as_json: bool) -> int:
+    """Copy all tables of the store to a destination that many share, and compare.
+
+    The store stays; so do journal and watch-list, from which loads with the same
+    --destination go on. It may be repeated. Exit code 1: the two differ; 3: another
+    run holds the lock.
+    """
+    from pipelines.config import find_home
+    from pipelines.copying import copy as run_copy
+    from pipelines.copying import told
+    from pipelines.terminal import as_table
+
+    copied = run_copy(find_home(home, destination), wait_s=wait_s(wait=wait))
+    if as_json:
+        print_json(copied)
+    else:
+        console().print(as_table(told(copied)))
+    for problem in copied.problems:
+        say(problem, level="warning")
+    if not copied.is_equal:
+        say("The two differ: repeat it; if they still do, please report this fault.")
+    return int(not copied.is_equal or bool(copied.problems))
 
 
 def _told(manifest: "Manifest") -> str:

@@ -14,6 +14,7 @@ from pipelines.log import say
 from pipelines.options import (
     Duration,
     Time,
+    destination_option,
     home_option,
     json_option,
     log_format_option,
@@ -37,6 +38,7 @@ _BY_SIGNAL = 128
 @click.command()
 @click.argument("providers", nargs=-1)
 @home_option
+@destination_option
 @click.option("--since", type=Time(), help="Read again what started from then on.")
 @click.option("--until", type=Time(), help="With --since: what started until then.")
 @click.option(
@@ -68,6 +70,7 @@ def load(
     providers: tuple[str, ...],
     *,
     home: str | None,
+    destination: str | None,
     since: datetime | None,
     until: datetime | None,
     max_wait: float,
@@ -98,7 +101,7 @@ def load(
         raise click.UsageError("--until needs a --since that is not after it.")
     if every and (since or dry_run):
         raise click.UsageError("--every goes with neither --since nor --dry-run.")
-    chosen = find_home(home)
+    chosen = find_home(home, destination)
     _refuse_new_home(home, chosen)
     window, started = Window(since, until), datetime.now(UTC)
     tell = partial(telling.tell, monitors=Monitors(health, prometheus), as_json=as_json)

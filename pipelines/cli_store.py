@@ -11,6 +11,7 @@ import click
 from pipelines.log import say
 from pipelines.options import (
     console,
+    destination_option,
     home_option,
     json_option,
     print_json,
@@ -111,9 +112,12 @@ def reprice(home: str | None, *, wait: bool, as_json: bool) -> None:
 
 @click.command()
 @home_option
+@destination_option
 @wait_option
 @json_option
-def check(home: str | None, *, wait: bool, as_json: bool) -> int:
+def check(
+    home: str | None, destination: str | None, *, wait: bool, as_json: bool
+) -> int:
     """Check the store and the budgets, and keep what came of it.
 
     Exit code 4: a result was lost since the last load began, or expires before the
@@ -125,7 +129,7 @@ def check(home: str | None, *, wait: bool, as_json: bool) -> int:
     from pipelines.terminal import as_table
 
     checked = run_check(
-        find_home(home),
+        find_home(home, destination),
         bounds=bounds(),
         budgets=budgets(),
         schedule_s=schedule_s(),

@@ -6,13 +6,13 @@ import tomllib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast, get_args
 
 import msgspec
 
 from pipelines.limits import Bounds, Budget
 from pipelines.repeating import YEAR_S
-from pipelines.store import Home
+from pipelines.store import Destination, Home
 from sources import part, providers
 from sources.errors import ConfigurationError
 from sources.provider import settings_from
@@ -29,6 +29,9 @@ __all__ = [
     "without_key",
 ]
 
+_EMBEDDED = "duckdb"
+"""The destination that is the store of the home."""
+
 _SHARED = ("allow_http", "ca_file", "max_body_mb", "poll_interval_s")
 """Keys that ``[execledger]`` sets for all providers."""
 
@@ -36,6 +39,7 @@ _SHARED = ("allow_http", "ca_file", "max_body_mb", "poll_interval_s")
 class _Section(msgspec.Struct, frozen=True):
     home: str | None = None
     rules: str | None = None
+    destination: str | None = None
 
 
 class _File(msgspec.Struct):
@@ -86,15 +90,33 @@ def quiet_dlt() -> None:
     os.environ.setdefault("RUNTIME__INTERCEPT_SIGNALS", "false")
 
 
-def find_home(given: str | None) -> Home:
+def find_home(given: str | None, destination: str | None = None) -> Home:
     """Return the home: ``--home``, else EXECLEDGER_HOME, else the configuration.
 
-    Reads config.toml by itself: importing dlt would cost two seconds. Raises
-    ``ConfigurationError`` where that file is none.
+    And where its loads go: ``--destination``, else EXECLEDGER_DESTINATION, else the
+    configuration, else into its own store. Reads config.toml by itself: importing dlt
+    would cost two seconds. Raises ``ConfigurationError`` where that file is none, and
+    for a destination that is not known.
     """
     home = Path(_said_home(given) or ".execledger").expanduser().resolve()
     rules = _said("EXECLEDGER__RULES") or _configured("rules")
-    return Home(home, Path(rules).expanduser().resolve() if rules else None)
+    return Home(
+        home,
+        Path(rules).expanduser().resolve() if rules else None,
+        _destination(destination),
+    )
+
+
+def _destination(given: str | None) -> Destination | None:
+    variables = ("EXECLEDGER_DESTINATION", "EXECLEDGER__DESTINATION")
+    said = given or _said(*variables) or _configured("destination")
+    if said in (None, _EMBEDDED):
+        return None
+    for known in get_args(Destination):
+        if said == known:
+            return cast("Destination", known)
+    known = ", ".join((_EMBEDDED, *get_args(Destination)))
+    raise ConfigurationError(f"There is no destination {said!r}. Known: {known}.")
 
 
 def is_default_home(given: str | None) -> bool:
@@ -111,8 +133,8 @@ def _said(*variables: str) -> str | None:
     return next(filter(None, map(os.environ.get, variables)), None)
 
 
-def _configured(name: Literal["home", "rules"]) -> str | None:
-    """Return a folder that config.toml names; where relative, it is beside ``.dlt``."""
+def _configured(name: Literal["home", "rules", "destination"]) -> str | None:
+    """Return what config.toml says; a folder that is relative is beside ``.dlt``."""
     for folder in (Path.cwd(), Path.home()):
         file = folder / ".dlt" / "config.toml"
         if not file.is_file():
@@ -123,7 +145,8 @@ def _configured(name: Literal["home", "rules"]) -> str | None:
         except (ValueError, msgspec.ValidationError, OSError) as error:
             raise ConfigurationError(f"{file}: {error}") from None
         if found := getattr(section, name):
-            return str(folder / Path(found).expanduser())
+            is_path = name != "destination"
+            return str(folder / Path(found).expanduser()) if is_path else str(found)
     return None
 
 

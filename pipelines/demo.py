@@ -23,7 +23,7 @@ from pipelines.terminal import as_table, summary
 from sources import part, providers
 from sources.errors import ConfigurationError
 from sources.journal import Journal
-from sources.json_text import encode
+from sources.json_text import canonical_sha256
 from sources.loopback import Obtained, Twin, serve
 from sources.provider import Window, settings_from
 from sources.tracking import read_started, track
@@ -131,8 +131,8 @@ def differences(
 
 
 def _comparable(value: object) -> object:
-    """Return a value by which two are alike: outputs come in any order."""
-    return sorted(map(encode, value)) if isinstance(value, list) else value
+    """Return a value by which two are alike: outputs, and their keys, in any order."""
+    return sorted(map(canonical_sha256, value)) if isinstance(value, list) else value
 
 
 _HELD = """

@@ -21,9 +21,9 @@ from sources.fold import Batch, fold
 from sources.observations import Normalizer
 from sources.records import TABLES, Mode, Response
 from sources.seen import Seen
-from sources.tables import to_arrow
+from sources.tables import tables_of, to_arrow
 
-__all__ = ["INTERRUPTED", "Inflow", "drain"]
+__all__ = ["INTERRUPTED", "Inflow", "cause", "drain"]
 
 INTERRUPTED = "Query interrupted"
 """What a ``RuntimeError`` of DuckDB says that was Ctrl-C."""
@@ -33,7 +33,8 @@ class Inflow(msgspec.Struct, frozen=True):
     """Responses of one account, and how rows are made of them.
 
     ``waiting`` gives them in order, or of some ids only. ``is_replay`` is for those
-    that are in the store already.
+    that are in the store already. Without ``trusts_store``, what seems to be loaded
+    is loaded again: a load that was cut off may have brought half of it.
     """
 
     provider: str
@@ -41,6 +42,7 @@ class Inflow(msgspec.Struct, frozen=True):
     waiting: Callable[[set[str] | None], Iterable[Response]]
     normalizer: Normalizer
     is_replay: bool = False
+    trusts_store: bool = True
 
 
 def drain(work: WorkCopy, inflows: Sequence[Inflow]) -> list[Looked]:
@@ -60,7 +62,7 @@ def drain(work: WorkCopy, inflows: Sequence[Inflow]) -> list[Looked]:
         ]
         _merge(work, inflows, merges)
     except Exception as failed:
-        raise _cause(failed) from failed
+        raise cause(failed) from failed
     return looked
 
 
@@ -116,7 +118,7 @@ def _merge(
     from sources.source import drain_source
 
     sources = [
-        drain_source(inflow.provider, chain([first], batches))
+        drain_source(inflow.provider, tables_of(chain([first], batches)))
         for inflow, (first, batches) in zip(inflows, begun, strict=True)
         if first is not None
     ]
@@ -129,8 +131,16 @@ def _merge(
     pipeline.run(sources, loader_file_format="parquet")
 
 
-def _cause(failed: BaseException) -> BaseException:
-    """Return what made a load fail, if it is ours or Ctrl-C, else a ``StoreError``."""
+_AS_IT_WAS = (
+    "The store is as it was, and the journal keeps every response: run it again."
+)
+
+
+def cause(failed: BaseException, left: str = _AS_IT_WAS) -> BaseException:
+    """Return what made a load fail, if it is ours or Ctrl-C, else a ``StoreError``.
+
+    ``left`` says what it left behind.
+    """
     chained = causes(failed)
     for error in chained:
         if isinstance(error, KeyboardInterrupt | ExecledgerError):
@@ -140,7 +150,4 @@ def _cause(failed: BaseException) -> BaseException:
     step = getattr(failed, "step", None)
     place = f" in dlt's step {step!r}" if step else ""
     reason = str(chained[-1]).strip().partition("\n")[0]
-    return StoreError(
-        f"The load failed{place}: {reason}. The store is as it was, and the journal "
-        "keeps every response: run it again."
-    )
+    return StoreError(f"The load failed{place}: {reason}. {left}")

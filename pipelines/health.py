@@ -10,11 +10,11 @@ from typing import Any, Literal
 
 import msgspec
 
+from pipelines.destinations import looking
 from pipelines.ended import Ended, Outcome, next_load_at
-from pipelines.load import select_from
 from pipelines.outlook import expiring, interval_of, still_watched
-from pipelines.query import opened
-from pipelines.runs import AccountReport, safe_interval_s
+from pipelines.past_loads import safe_interval_s
+from pipelines.runs import AccountReport
 from pipelines.store import Home
 from sources.errors import ExecledgerError
 from sources.journal import Journal, utc_now
@@ -115,10 +115,7 @@ def _account(read: AccountReport | None) -> AccountHealth:
 
 def _read_store(found: Health, home: Home) -> list[_Started] | None:
     """Add what the ledger of runs says; return what is open, if that can be read."""
-    if not home.published.exists():
-        return []
-    with suppress(ExecledgerError), opened(home) as con:
-        select = select_from(con)
+    with suppress(ExecledgerError), looking(home) as select:
         _add_runs(found, select)
         found.lost_total = _first(select(_LOST, LOST))
         return [(at, key) for key, at in select(_OPEN, ())]
@@ -151,8 +148,9 @@ _ENDED_AT = (
     "select ended_at from {runs} where command = 'load' order by rowid desc limit 1"
 )
 _LAST_OK = (
-    "select max(started_at) from {runs} where command = 'load' and "
-    "json_extract_string(counts, ?) = '0'"
+    "select max(r.started_at) from {runs} as r inner join staging.run_accounts as a "
+    "on a.run_id = r.run_id where r.command = 'load' and a.errors = 0 "
+    "and a.provider = ? and a.connection = ?"
 )
 
 
@@ -163,8 +161,8 @@ def _add_runs(found: Health, select: Select) -> None:
     if found.interval_s is None and found.run_id is None:  # else the load knew it
         found.interval_s = interval_of(select, None, found.at)
     for name, account in found.accounts.items():
-        key = name.replace("~", "~0").replace("/", "~1")  # as a JSON Pointer has it
-        account.last_ok_at = _first(select(_LAST_OK, (f"/accounts/{key}/errors",)))
+        provider, _, connection = name.partition(":")
+        account.last_ok_at = _first(select(_LAST_OK, (provider, connection)))
 
 
 def _add_watched(found: Health, listed: Sequence[Watching]) -> None:

@@ -21,6 +21,7 @@ __all__ = [
     "api_option",
     "connection_option",
     "console",
+    "destination_option",
     "home_option",
     "json_option",
     "log_format_option",
@@ -36,6 +37,12 @@ home_option = click.option(
     "--home",
     metavar="DIR",
     help="Where store and journal are (else EXECLEDGER_HOME, else ./.execledger).",
+)
+destination_option = click.option(
+    "--destination",
+    metavar="NAME",
+    help="Which store: duckdb, which is the home's own, or postgres "
+    "(else EXECLEDGER_DESTINATION, else the configuration).",
 )
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Answer for programs."

@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from itertools import pairwise
+from itertools import chain
 from statistics import median
 
 import msgspec
 
 from pipelines.config import Account
+from pipelines.past_loads import gaps, longest
 from sources import part
 from sources.journal import Journal
 from sources.records import LOST
@@ -74,9 +75,10 @@ def outlook(
     now: datetime,
 ) -> Outlook:
     """Return what the load of these responses lost, and what comes next."""
-    interval_s = interval_of(select, schedule_s, now)
+    names = [account.name for account in accounts]
+    interval_s = interval_of(select, schedule_s, now, names)
     return Outlook(
-        lost=_lost_by(select, response_ids),
+        lost=_lost_by(select, accounts, response_ids),
         watched=len(still_watched(journal)),
         interval_s=interval_s,
         expiring=None if interval_s is None else expiring(journal, interval_s, now),
@@ -97,19 +99,19 @@ def still_watched(journal: Journal) -> list[Watching]:
 
 
 def interval_of(
-    select: Select, schedule_s: float | None, now: datetime
+    select: Select,
+    schedule_s: float | None,
+    now: datetime,
+    accounts: Sequence[str] = (),
 ) -> float | None:
-    """Return the seconds to the next load: configured, else as loads came so far."""
+    """Return the seconds to the next load: configured, else as loads came so far.
+
+    Of loads of other ``accounts``, where some are named, another may be in charge.
+    """
     if schedule_s is not None:
         return schedule_s
-    rows = select(
-        "select started_at from {runs} where command = 'load' "
-        f"order by started_at desc limit {_GAPS}",
-        (),
-    )
-    starts = [now, *(row[0] for row in rows)]
-    gaps = [(later - earlier).total_seconds() for later, earlier in pairwise(starts)]
-    return median(gaps) if gaps else None
+    found = gaps(select, now, accounts, _GAPS)
+    return median(found) if found else None
 
 
 def lost_results(
@@ -128,11 +130,15 @@ def lost_results(
     return [LostResult(*row) for row in select(sql, (*LOST, *values))]
 
 
-def _lost_by(select: Select, response_ids: Sequence[str]) -> list[LostResult]:
+def _lost_by(
+    select: Select, accounts: Sequence[Account], response_ids: Sequence[str]
+) -> list[LostResult]:
     if not response_ids:
         return []
-    more = "and e.response_id >= ? and e.response_id <= ?"
-    return lost_results(select, more, (min(response_ids), max(response_ids)))
+    own = " or ".join(["(e.provider = ? and e.connection = ?)"] * len(accounts))
+    more = f"and e.response_id >= ? and e.response_id <= ? and ({own})"
+    of = chain.from_iterable(account.of for account in accounts)
+    return lost_results(select, more, (min(response_ids), max(response_ids), *of))
 
 
 def _safe_interval_s(
@@ -150,14 +156,8 @@ def _safe_interval_s(
     ]
     if not kept:
         return None
-    rows = select(
-        "select max(ended_at - started_at) from ("
-        "select started_at, ended_at from {runs} where command = 'load' "
-        f"order by started_at desc limit {_GAPS}) as loads",
-        (),
-    )
-    loads: list[timedelta] = [row[0] for row in rows if row[0] is not None]
-    margin: timedelta = min(kept) / 2 - max([took, *loads])
+    names = [account.name for account in accounts]
+    margin: timedelta = min(kept) / 2 - max(took, longest(select, names, _GAPS))
     seconds = max(margin.total_seconds(), 0.0)
     return seconds - seconds % _MINUTE if seconds > _MINUTE else seconds
 

@@ -3,7 +3,6 @@
 SQL joins the prices to the usage, so a change of price rewrites no fact.
 """
 
-from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import duckdb
@@ -11,12 +10,14 @@ import msgspec
 
 from pipelines.prices import LISTED, UNKNOWN, OwnPrice, Used, prices_of
 from pipelines.rules import own_rows
-from pipelines.runs import insert_run, run_of
+from pipelines.runs import run_of
+from pipelines.selecting import select_from
 from pipelines.store import Home, locked, work_copy
-from sources.records import ModelPrice
-from sources.tables import to_arrow
+from pipelines.tables import add
+from sources.records import ModelPrice, Run
+from sources.seen import Select
 
-__all__ = ["FILE", "Repriced", "price_new_models", "reprice"]
+__all__ = ["FILE", "Repriced", "new_prices", "price_new_models", "reprice"]
 
 FILE = "prices.csv"
 """The user's own prices, in the folder of rules."""
@@ -47,11 +48,11 @@ def reprice(home: Home, *, wait_s: float = 0) -> Repriced:
     started = datetime.now(UTC)
     own = own_rows(home, FILE, OwnPrice)
     with locked(home, wait_s=wait_s), work_copy(home) as work:
-        used = _used(work.con)
+        used = _used(select_from(work.con))
         prices = prices_of(used, own)
         before = _rows(work.con)
         work.con.execute("delete from execledger.model_prices")
-        _insert(work.con, prices)
+        add(work.con, ModelPrice, prices)
         result = Repriced(
             home=str(home.path),
             models=len(used),
@@ -61,7 +62,7 @@ def reprice(home: Home, *, wait_s: float = 0) -> Repriced:
             changed=len(before ^ _rows(work.con)),
         )
         counts = {"models": result.models, "prices": result.prices}
-        insert_run(work.con, run_of("reprice", started, counts))
+        add(work.con, Run, [run_of("reprice", started, counts)])
         work.publish()
     return result
 
@@ -72,35 +73,36 @@ def price_new_models(con: duckdb.DuckDBPyConnection, home: Home) -> None:
     A model that nobody knows gets a row without a price: it is not looked up again
     before ``reprice``. Raises ``ConfigurationError``.
     """
-    if new := _used(con, _UNPRICED):
-        _insert(con, prices_of(new, own_rows(home, FILE, OwnPrice)))
+    if prices := new_prices(select_from(con), home):
+        add(con, ModelPrice, prices)
+
+
+def new_prices(select: Select, home: Home) -> list[ModelPrice]:
+    """Return prices of those models that have none yet; see ``price_new_models``."""
+    used = _used(select, _UNPRICED)
+    return prices_of(used, own_rows(home, FILE, OwnPrice)) if used else []
 
 
 _USED = """
-    select coalesce(model_provider, ''), model, bool_or(operation = 'embeddings')
-    from execledger.token_usage as usage where model is not null
+    select coalesce(u.model_provider, ''), u.model,
+    max(case when u.operation = 'embeddings' then 1 else 0 end)
+    from {token_usage} as u where u.model is not null
 """
 _UNPRICED = """
     and not exists (
-        from execledger.model_prices as prices where prices.model = usage.model
-        and prices.model_provider = coalesce(usage.model_provider, '')
+        select 1 from {model_prices} as prices where prices.model = u.model
+        and prices.model_provider = coalesce(u.model_provider, '')
     )
 """
 
 
-def _used(con: duckdb.DuckDBPyConnection, condition: str = "") -> list[Used]:
-    rows = con.execute(f"{_USED} {condition} group by all order by all").fetchall()
+def _used(select: Select, condition: str = "") -> list[Used]:
+    rows = select(f"{_USED} {condition} group by 1, 2 order by 1, 2", ())
     return [Used(vendor, model, bool(embeds)) for vendor, model, embeds in rows]
 
 
 def _rows(con: duckdb.DuckDBPyConnection) -> set[tuple[object, ...]]:
     return set(con.execute("from execledger.model_prices").fetchall())
-
-
-def _insert(con: duckdb.DuckDBPyConnection, prices: Sequence[ModelPrice]) -> None:
-    con.register("prices", to_arrow(ModelPrice, prices))
-    con.execute("insert into execledger.model_prices by name from prices")
-    con.unregister("prices")
 
 
 def _name(price: ModelPrice) -> str:

@@ -3,14 +3,19 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
-import duckdb
 import msgspec
+from msgspec.structs import replace
 
-from pipelines.load import finish
-from pipelines.runs import insert_run, run_of
+from pipelines.destinations import shared
+from pipelines.embedded import finish
+from pipelines.runs import run_of
+from pipelines.selecting import select_from
 from pipelines.store import Home, locked, not_ours, work_copy
+from pipelines.tables import add
+from sources.records import Run
+from sources.seen import Select
 
-__all__ = ["REDACTED", "Pruned", "prune"]
+__all__ = ["REDACTED", "Pruned", "found", "prune", "remove"]
 
 REDACTED = {
     "citations": ("text", "value"),
@@ -22,10 +27,7 @@ REDACTED = {
 }
 """The tables with free texts, and the columns that hold them."""
 
-_OLD = (
-    "response_id in "
-    "(select response_id from execledger.raw_responses where received_at < ?)"
-)
+_OLD = "response_id in (select response_id from {raw_responses} where received_at < ?)"
 
 
 class Pruned(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,6 +46,16 @@ class Pruned(msgspec.Struct, frozen=True, kw_only=True):
     redacted: dict[str, int]
     store_bytes: tuple[int, int]
 
+    @property
+    def is_nothing(self) -> bool:
+        """Tell whether there is nothing to remove."""
+        return not (self.bodies or any(self.redacted.values()))
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """What the ledger of runs is told."""
+        return {"bodies": self.bodies, "bytes": self.body_bytes, **self.redacted}
+
 
 def prune(
     home: Home,
@@ -60,56 +72,64 @@ def prune(
     so that nothing of what went is left in the file. Raises ``StoreError``.
     """
     home.require_store()
-    started = datetime.now(UTC)
-    before = started - timedelta(seconds=older_than_s)
-    size = home.published.stat().st_size
+    given = (home, older_than_s, redact, wait_s)
+    if home.destination is not None:
+        return shared(home).prune(*given, is_dry_run=is_dry_run)  # type: ignore[no-any-return]
     with locked(home, wait_s=wait_s), work_copy(home) as work:
-        try:
-            ((bodies, body_bytes),) = work.con.execute(
-                "select count(*), coalesce(sum(size_bytes), 0) from "
-                "execledger.raw_responses where body is not null and received_at < ?",
-                [before],
-            ).fetchall()
-        except duckdb.CatalogException as error:
-            raise not_ours(home, error) from error
-        found = {name: _count(work.con, name, before) for name in redact}
-        pruned = Pruned(
+        started, size = datetime.now(UTC), home.published.stat().st_size
+        run = select_from(work.con)
+        pruned = found(run, home, started - timedelta(seconds=older_than_s), redact)
+        if pruned is None:
+            raise not_ours(home, LookupError("it has no table of responses"))
+        if is_dry_run or pruned.is_nothing:
+            return replace(pruned, store_bytes=(size, size))
+        remove(run, pruned)
+        add(work.con, Run, [run_of("prune", started, pruned.counts)])
+        work.rewrite()
+        finish(work, {})
+    return replace(pruned, store_bytes=(size, home.published.stat().st_size))
+
+
+def found(
+    run: Select, home: Home, before: datetime, redact: Sequence[str]
+) -> Pruned | None:
+    """Return what a pruning would remove; none where there are no tables."""
+    rows = run(
+        "select count(*), coalesce(sum(size_bytes), 0) from {raw_responses} "
+        "where body is not null and received_at < ?",
+        [before],
+    )
+    for bodies, body_bytes in rows:
+        return Pruned(
             home=str(home.path),
             older_than=before,
             bodies=bodies,
             body_bytes=int(body_bytes),
-            redacted=found,
-            store_bytes=(size, size),
+            redacted={name: _count(run, name, before) for name in redact},
+            store_bytes=(0, 0),
         )
-        if is_dry_run or not (bodies or any(found.values())):
-            return pruned
-        for name in redact:
-            _redact(work.con, name, before)
-        work.con.execute(
-            "update execledger.raw_responses set body = null "
-            "where body is not null and received_at < ?",
-            [before],
+    return None
+
+
+def remove(run: Select, pruned: Pruned) -> None:
+    """Remove what was found, in the transaction that is open or by each statement."""
+    for name in pruned.redacted:
+        gone = ", ".join(f"{column} = null" for column in REDACTED[name])
+        run(
+            f"update {{{name}}} set {gone} where {_says(name)} and {_OLD}",
+            [pruned.older_than],
         )
-        counts = {"bodies": bodies, "bytes": pruned.body_bytes, **found}
-        insert_run(work.con, run_of("prune", started, counts))
-        work.rewrite()
-        finish(work, None)
-    now = home.published.stat().st_size
-    return msgspec.structs.replace(pruned, store_bytes=(size, now))
-
-
-def _count(con: duckdb.DuckDBPyConnection, name: str, before: datetime) -> int:
-    """Return how many rows of a table lose a text."""
-    sql = f"select count(*) from execledger.{name} where {_says(name)} and {_OLD}"
-    return int(con.execute(sql, [before]).fetchall()[0][0])
-
-
-def _redact(con: duckdb.DuckDBPyConnection, name: str, before: datetime) -> None:
-    gone = ", ".join(f"{column} = null" for column in REDACTED[name])
-    con.execute(
-        f"update execledger.{name} set {gone} where {_says(name)} and {_OLD}",
-        [before],
+    run(
+        "update {raw_responses} set body = null "
+        "where body is not null and received_at < ?",
+        [pruned.older_than],
     )
+
+
+def _count(run: Select, name: str, before: datetime) -> int:
+    """Return how many rows of a table lose a text."""
+    sql = f"select count(*) from {{{name}}} where {_says(name)} and {_OLD}"
+    return int(run(sql, [before])[0][0])
 
 
 def _says(name: str) -> str:

@@ -8,8 +8,9 @@ import duckdb
 import msgspec
 
 from pipelines.draining import Inflow, drain
-from pipelines.load import finish, give_meaning, select_from
-from pipelines.runs import insert_run, run_of
+from pipelines.embedded import finish, give_meaning
+from pipelines.runs import run_of
+from pipelines.selecting import select_from
 from pipelines.store import (
     Home,
     WorkCopy,
@@ -18,13 +19,14 @@ from pipelines.store import (
     not_ours,
     work_copy,
 )
+from pipelines.tables import add
 from sources import part, providers
 from sources.observations import Normalizer, Sight
-from sources.records import TABLES, Mode, Response
+from sources.records import TABLES, Mode, Response, Run
 from sources.seen import Seen
 from sources.tables import columns
 
-__all__ = ["Replayed", "replay"]
+__all__ = ["Replayed", "Sparing", "readable", "replay"]
 
 _FETCH = 256
 
@@ -61,6 +63,10 @@ def replay(home: Home, *, wait_s: float = 0) -> Replayed:
     What was read from a response that has no body any more (it was pruned), or of a
     provider that is not installed, keeps its rows. Raises ``StoreError``.
     """
+    if home.destination is not None:
+        from pipelines.replay_shared import replay_shared
+
+        return replay_shared(home, wait_s=wait_s)
     home.require_store()
     return in_little_memory(partial(_replay, home, wait_s))
 
@@ -78,8 +84,8 @@ def _replay(home: Home, wait_s: float, *, is_frugal: bool) -> Replayed:
             outcome="partial" if replayed.problems else "ok",
             problems=replayed.problems,
         )
-        insert_run(work.con, run)
-        finish(work, "")
+        add(work.con, Run, [run])
+        finish(work, dict.fromkeys(_accounts(work.con), ""))
     return replayed
 
 
@@ -93,26 +99,27 @@ def _rebuild(home: Home, work: WorkCopy) -> Replayed:
     _remember(work.con)
     return Replayed(
         home=str(home.path),
-        responses=_count(work.con, f"raw_responses where {_readable()}"),
+        responses=_count(work.con, f"raw_responses where {readable()}"),
         executions=_count(work.con, "executions") - count,
         kept=count,
         problems=give_meaning(work.con, home),
     )
 
 
-def _readable() -> str:
-    """Return the condition for responses that can be read anew.
+def readable(of: str = "") -> str:
+    """Return the condition for responses that can be read anew; ``of`` a table, ``r.``.
 
     What came without a body, as a fault of the connection, has no hash of one.
     """
     known = ", ".join(f"'{name}'" for name in providers())
-    return f"(body is not null or body_sha256 is null) and provider in ({known})"
+    has_body = f"({of}body is not null or {of}body_sha256 is null)"
+    return f"{has_body} and {of}provider in ({known})"
 
 
 def _accounts(con: duckdb.DuckDBPyConnection) -> list[tuple[str, str]]:
     sql = (
         "select distinct provider, connection from execledger.raw_responses "
-        f"where {_readable()} order by all"
+        f"where {readable()} order by all"
     )
     return con.execute(sql).fetchall()
 
@@ -128,7 +135,7 @@ def _clear(con: duckdb.DuckDBPyConnection) -> set[str]:
             )
         con.execute(
             f"delete from execledger.{name} where response_id in "
-            f"(select response_id from execledger.raw_responses where {_readable()})"
+            f"(select response_id from execledger.raw_responses where {readable()})"
         )
         rows = con.execute(f"select distinct {key} from execledger.{name}").fetchall()
         kept.update(row[0] for row in rows)
@@ -174,7 +181,7 @@ def _count(con: duckdb.DuckDBPyConnection, where: str) -> int:
     return int(rows[0][0])
 
 
-class _Sparing:
+class Sparing:
     """A normalizer that does not see what is to be kept as it is."""
 
     def __init__(self, normalizer: Normalizer, kept: Collection[str]) -> None:
@@ -197,7 +204,7 @@ def _inflow(
         provider=provider,
         seen=Seen(select_from(work.con), provider, connection),
         waiting=lambda only: _responses(work.con, (provider, connection), only),
-        normalizer=_Sparing(part(provider, "normalize"), kept),
+        normalizer=Sparing(part(provider, "normalize"), kept),
         is_replay=True,
     )
 
@@ -210,7 +217,7 @@ def _responses(
     chosen = "" if only is None else "and response_id = any(?)"
     cursor = con.cursor().execute(
         f"select {', '.join(names)} from execledger.raw_responses "
-        f"where provider = ? and connection = ? and {_readable()} {chosen} "
+        f"where provider = ? and connection = ? and {readable()} {chosen} "
         "order by received_at, response_id",
         [*of, *([] if only is None else [list(only)])],
     )

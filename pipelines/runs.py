@@ -1,11 +1,8 @@
 """What a load came to, and the ledger of runs."""
 
-import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
 
-import duckdb
 import msgspec
 
 from pipelines.collect import Due
@@ -14,18 +11,13 @@ from pipelines.store import Home
 from sources.journal import uuid7
 from sources.json_text import encode
 from sources.records import Run
-from sources.seen import Select
-from sources.tables import to_arrow
 
 __all__ = [
     "AccountReport",
     "Report",
-    "insert_run",
     "load_run",
     "run_of",
-    "safe_interval_s",
     "summed",
-    "unfinished",
 ]
 
 
@@ -131,31 +123,3 @@ def run_of(
         counts=encode(counts),
         error="\n".join(problems) or None,
     )
-
-
-def insert_run(con: duckdb.DuckDBPyConnection, run: Run) -> None:
-    """Add the row of a run; it is published with what it loaded, or not at all."""
-    con.register("one_row", to_arrow(Run, [run]))
-    con.execute(f"insert into execledger.{Run.TABLE} by name from one_row")
-    con.unregister("one_row")
-
-
-def safe_interval_s(select: Select) -> float | None:
-    """Return the longest safe time between loads, as the last load knew it."""
-    found: float | None = _last_counts(select).get("safe_interval_s")
-    return found
-
-
-def unfinished(select: Select) -> dict[str, dict[str, str]]:
-    """Return, by account, the listings that the last load could not finish."""
-    found: dict[str, dict[str, str]] = _last_counts(select).get("unfinished", {})
-    return found
-
-
-def _last_counts(select: Select) -> dict[str, Any]:
-    rows: Sequence[Sequence[str]] = select(
-        "select counts from {runs} where command = 'load' "
-        "order by rowid desc limit 1",  # the clock may have been set back since
-        (),
-    )
-    return json.loads(rows[0][0]) if rows else {}

@@ -5,15 +5,24 @@ comment says what one row is.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import msgspec
 
 from sources.errors import StoreError
 
-__all__ = ["PARAMETER", "SQL", "SqlFile", "in_order", "literal", "sql_files"]
+__all__ = [
+    "PARAMETER",
+    "SQL",
+    "SqlFile",
+    "in_order",
+    "literal",
+    "parameters",
+    "sql_files",
+]
 
 SQL = Path(__file__).resolve().parent.parent / "sql"
 """The folder of all SQL, beside the packages in a checkout and in the wheel."""
@@ -83,6 +92,12 @@ def in_order(files: Iterable[SqlFile]) -> list[SqlFile]:
     for name in sorted(needs):
         visit(name, ())
     return order
+
+
+def parameters(file: SqlFile, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those of the values that a select asks for, as ``$name``."""
+    names = set(PARAMETER.findall(file.sql))
+    return {name: given[name] for name in names}
 
 
 def literal(value: str | int | bool | None) -> str:  # noqa: FBT001 (a value as data)

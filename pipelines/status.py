@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from pipelines.load import select_from
+from pipelines.destinations import looking
 from pipelines.outlook import (
     LostResult,
     duration,
@@ -14,11 +14,11 @@ from pipelines.outlook import (
     next_step,
     told_loss,
 )
-from pipelines.query import opened
-from pipelines.runs import safe_interval_s, unfinished
+from pipelines.past_loads import safe_interval_s, unfinished
 from pipelines.store import Home
 from sources.journal import Journal, utc_now
 from sources.records import LOST
+from sources.seen import Select
 from sources.submits import Submit, open_submits
 from sources.submitting import recover
 from sources.watchlist import Watching, watching
@@ -113,8 +113,8 @@ def status(home: Home) -> Status:
         with Journal(home.journal) as journal:
             recover(journal)
             _read_journal(journal, found)
-    if home.published.exists():
-        _read_store(home, found)
+    with looking(home) as select:
+        _read_store(select, found)
     return found
 
 
@@ -160,30 +160,28 @@ def _watched(one: Watching) -> WatchedExecution:
     )
 
 
-def _read_store(home: Home, found: Status) -> None:
-    with opened(home) as con:
-        select = select_from(con)
-        by_status = "select status, count(*) from {executions} group by status"
-        by_state = (
-            "select result_state, count(*) from {executions} "
-            "where is_terminal and result_state in (?, ?, ?, ?) group by result_state"
-        )
-        last = (
-            "select command, ended_at, outcome, error from {runs} "
-            "order by rowid desc limit 1"
-        )
-        found.executions = dict(sorted(map(tuple, select(by_status, ()))))
-        found.open = _number(
-            select("select count(*) from {executions} where not is_terminal", ())
-        )
-        found.rejects = _number(select("select count(*) from {load_rejects}", ()))
-        found.lost = dict(sorted(map(tuple, select(by_state, LOST))))
-        found.lost_results = lost_results(select)
-        found.safe_interval_s = safe_interval_s(select)
-        for run in select(last, ()):
-            found.last_run = LastRun(*run)
-        due = unfinished(select)
-        found.unfinished = {name: sorted(scopes) for name, scopes in due.items()}
+def _read_store(select: Select, found: Status) -> None:
+    by_status = "select status, count(*) from {executions} group by status"
+    by_state = (
+        "select result_state, count(*) from {executions} "
+        "where is_terminal and result_state in (?, ?, ?, ?) group by result_state"
+    )
+    last = (
+        "select command, ended_at, outcome, error from {runs} "
+        "order by rowid desc limit 1"
+    )
+    found.executions = dict(sorted(map(tuple, select(by_status, ()))))
+    found.open = _number(
+        select("select count(*) from {executions} where not is_terminal", ())
+    )
+    found.rejects = _number(select("select count(*) from {load_rejects}", ()))
+    found.lost = dict(sorted(map(tuple, select(by_state, LOST))))
+    found.lost_results = lost_results(select)
+    found.safe_interval_s = safe_interval_s(select)
+    for run in select(last, ()):
+        found.last_run = LastRun(*run)
+    due = unfinished(select)
+    found.unfinished = {name: sorted(scopes) for name, scopes in due.items()}
 
 
 def _number(rows: Sequence[Sequence[Any]]) -> int:

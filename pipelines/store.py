@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from filelock import FileLock, Timeout
 
@@ -31,6 +31,7 @@ __all__ = [
     "LAYOUT",
     "LOGS",
     "OFFLINE",
+    "Destination",
     "Home",
     "WorkCopy",
     "causes",
@@ -86,16 +87,22 @@ _Version = tuple[tuple[str, int, int, int], ...]
 """Name, inode, size and time of change of the store's file and of each log."""
 
 
+Destination = Literal["postgres"]
+"""What loads can go to beside the store of a home, as dlt names it."""
+
+
 @dataclass(frozen=True)
 class Home:
     """The folder that holds everything that execledger keeps.
 
     ``own_rules`` is the folder of the user's own rules and prices, where that is
-    another than ``rules`` in the home.
+    another than ``rules`` in the home. ``destination`` is where loads go, where that
+    is not the store here: journal and lock are here all the same.
     """
 
     path: Path
     own_rules: Path | None = None
+    destination: Destination | None = None
 
     @property
     def published(self) -> Path:
@@ -124,7 +131,7 @@ class Home:
 
     def require_store(self) -> None:
         """Raise ``StoreError`` where there is no store yet."""
-        if not self.published.exists():
+        if self.destination is None and not self.published.exists():
             raise StoreError(
                 f'{self.published} is not there: run "execledger load" first.'
             )

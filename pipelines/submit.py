@@ -10,15 +10,14 @@ import msgspec
 
 from pipelines.config import Account, accounts, find_home
 from pipelines.contents import Contents, contents
-from pipelines.load import select_from
+from pipelines.destinations import looking
 from pipelines.outlook import next_step
-from pipelines.query import opened
 from pipelines.store import Home
 from pipelines.tracking import account_of
 from sources.discuro.submit import submit as submit_one
 from sources.errors import ConfigurationError
 from sources.journal import Journal
-from sources.seen import Seen, Select
+from sources.seen import Seen
 from sources.submits import Submit
 from sources.submitting import recover
 from sources.tracking import tag_of
@@ -153,7 +152,7 @@ def submit_unstract(
     account = account_of(accounts(["unstract"]), connection=connection, api=api)
     found = files_in(map(Path, paths), recursive=recursive)
     files, skipped = once(map(read, found))
-    with _journal(chosen, account) as journal, _selecting(chosen) as select:
+    with _journal(chosen, account) as journal, looking(chosen) as select:
         known = Contents() if again else contents(select, journal, account)
         wanted, left_out = _wanted(files, known, failed_only=failed_only)
         skipped += left_out
@@ -211,16 +210,6 @@ def _journal(home: Home, account: Account) -> Iterator[Journal]:
     with Journal(home.journal) as journal:
         recover(journal, {account.of: account.settings})
         yield journal
-
-
-@contextmanager
-def _selecting(home: Home) -> Iterator[Select]:
-    """Look things up in the store; where there is none yet, nothing is known."""
-    if not home.published.exists():
-        yield lambda _sql, _values: []
-        return
-    with opened(home) as con:
-        yield select_from(con)
 
 
 def _note(result: Submission, submit: Submit, told: Told) -> None:

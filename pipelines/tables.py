@@ -1,7 +1,7 @@
 """The store's tables: made, brought up to date, described, and appended to."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import duckdb
 import pyarrow as pa
@@ -10,9 +10,9 @@ from pipelines.sql_files import literal
 from pipelines.store import LAYOUT, layout
 from sources.bulk import Append
 from sources.records import TABLES, Json, Mode, Record
-from sources.tables import columns, comment, schema
+from sources.tables import columns, comment, schema, to_arrow
 
-__all__ = ["appender", "comment_tables", "comments", "create_tables"]
+__all__ = ["add", "appender", "comment_tables", "comments", "create_tables"]
 
 
 _STORED = {"BLOB": "blob using compression zstd"}
@@ -74,6 +74,13 @@ def appender(con: duckdb.DuckDBPyConnection, *, keeps_ledgers: bool = False) -> 
         con.unregister("news")
 
     return append
+
+
+def add(
+    con: duckdb.DuckDBPyConnection, record: type[Record], rows: Sequence[Record]
+) -> None:
+    """Add rows to a table of an open store."""
+    appender(con)(record.TABLE, to_arrow(record, rows))
 
 
 def comment_tables(con: duckdb.DuckDBPyConnection) -> None:

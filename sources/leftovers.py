@@ -2,18 +2,18 @@
 
 from collections.abc import Collection, Iterable, Iterator
 
-from sources.journal import Journal
 from sources.observations import Normalizer
 from sources.provider import Collected
+from sources.records import Response
 
 __all__ = ["listed_scopes", "note_cut_listings"]
 
 
 def listed_scopes(
-    journal: Journal, normalizer: Normalizer, provider: str, connection: str
+    waiting: Iterable[Response], normalizer: Normalizer
 ) -> Iterator[tuple[str, str]]:
     """Yield response id and scope of every execution that is listed in what waits."""
-    for response in journal.waiting(provider, connection):
+    for response in waiting:
         for observation in normalizer.observe(response).observations:
             if observation.kind == "item":
                 yield response.response_id, observation.scope

@@ -75,13 +75,13 @@ class Seen:
 
     def __init__(self, select: Select, provider: str, connection: str) -> None:
         self._select = select
-        self._of = (provider, connection)
+        self.of = (provider, connection)
 
     def is_blank(self) -> bool:
         """Tell whether nothing at all is held."""
         sql = "select count(*) from {%s} where provider = ? and connection = ?"
         found = (
-            self._select(sql % one, self._of) for one in ("executions", "workflows")
+            self._select(sql % one, self.of) for one in ("executions", "workflows")
         )
         return not any(row[0] for rows in found for row in rows)
 
@@ -122,7 +122,7 @@ class Seen:
         An execution that started before ``open_since`` and still is not terminal
         is waited for no longer: the provider has lost or deleted it.
         """
-        rows = self._select(_HORIZONS, (open_since, *self._of))
+        rows = self._select(_HORIZONS, (open_since, *self.of))
         return {row[0]: Horizon(row[1], row[2]) for row in rows}
 
     def has_details(self) -> bool:
@@ -130,7 +130,7 @@ class Seen:
 
         Where of none is, this looks at two long texts of each.
         """
-        return any(row[0] for row in self._select(_HAS_DETAILS, self._of))
+        return any(row[0] for row in self._select(_HAS_DETAILS, self.of))
 
     def _rows(
         self, sql: str, column: str, keys: Iterable[str], *more: str
@@ -138,7 +138,7 @@ class Seen:
         wanted = sorted(set(keys))
         if not wanted:
             return []
-        return self._select(f"{sql} and {column}{ANY}", (*self._of, *more, wanted))
+        return self._select(f"{sql} and {column}{ANY}", (*self.of, *more, wanted))
 
 
 def _hash(definition: object) -> str | None:

@@ -3,22 +3,24 @@
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
 
 import dlt
+import pyarrow as pa
 from dlt.extract import DltResource, DltSource
 
 from sources import part
 from sources.errors import ExecledgerError, ProviderError
-from sources.fold import Batch, fold
+from sources.fold import fold
 from sources.journal import Journal
 from sources.leftovers import listed_scopes, note_cut_listings
 from sources.observations import Normalizer
 from sources.provider import Collected, listed_ids
-from sources.records import Response
+from sources.records import Record, Response
 from sources.seen import Seen, in_pipeline
-from sources.tables import every_table, with_hints
+from sources.tables import every_table, tables_of, with_hints
 from sources.tracking import Started, track
 
 __all__ = [
@@ -35,12 +37,14 @@ Collect = Callable[[Journal, Seen, Mapping[str, str]], Coroutine[Any, Any, Colle
 """Reads what is due into the journal; the last argument is what was unfinished."""
 
 
-def drain_source(provider: str, batches: Iterable[Batch]) -> DltSource:
-    """Return a source of what was folded; it asks the provider nothing."""
+def drain_source(
+    provider: str, tables: Iterable[tuple[type[Record], pa.Table]]
+) -> DltSource:
+    """Return a source of rows that were made; it asks the provider nothing."""
 
     @dlt.source(name="execledger")
     def drained() -> DltResource:
-        return dlt.resource(with_hints(batches), name=provider)
+        return dlt.resource(with_hints(tables), name=provider)
 
     return drained()
 
@@ -63,18 +67,19 @@ def collect_and_drain(
     seen = Seen(in_pipeline(), provider, connection)
     state = dlt.current.resource_state().setdefault("unfinished", {})
     with Journal(journal or _default_journal()) as kept:
-        kept.clear(seen.responses(kept.ids(provider, connection)))
-        left = set(kept.ids(provider, connection))
-        collected = run_apart(collect(kept, seen, state.get(connection, {})))
-        listed = listed_scopes(kept, normalizer, provider, connection) if left else ()
-        note_cut_listings(collected, left, listed)
-        state[connection] = collected.unfinished
 
         def waiting() -> Iterator[Response]:
             return kept.waiting(provider, connection)
 
-        yield from every_table()
-        yield from with_hints(fold(waiting, normalizer, seen, trusts_store=not left))
+        kept.clear(seen.responses(kept.ids(provider, connection)))
+        left = set(kept.ids(provider, connection))
+        collected = run_apart(collect(kept, seen, state.get(connection, {})))
+        listed = listed_scopes(waiting(), normalizer) if left else ()
+        note_cut_listings(collected, left, listed)
+        state[connection] = collected.unfinished
+
+        batches = fold(waiting, normalizer, seen, trusts_store=not left)
+        yield from with_hints(chain(every_table(), tables_of(batches)))
     if raises and collected.errors:
         raise _as_one(collected.errors)
 

@@ -19,6 +19,7 @@ __all__ = [
     "comment",
     "every_table",
     "schema",
+    "tables_of",
     "to_arrow",
     "with_hints",
 ]
@@ -107,26 +108,28 @@ def to_arrow(
     return pa.Table.from_arrays(arrays, schema=arrow)
 
 
-def every_table() -> Iterator[Any]:
+def every_table() -> Iterator[tuple[type[Record], pa.Table]]:
     """Yield every table of the model, empty, so that all exist in the destination."""
     for record in TABLES.values():
-        yield _marked(record, to_arrow(record, []))
+        yield record, to_arrow(record, [])
 
 
-def with_hints(batches: Iterable[Batch]) -> Iterator[Any]:
-    """Yield the rows of all batches as a dlt resource yields them."""
+def tables_of(batches: Iterable[Batch]) -> Iterator[tuple[type[Record], pa.Table]]:
+    """Yield the rows of all batches, by table."""
     for batch in batches:
         for name, record in TABLES.items():
             rows, gone = batch.rows.get(name, []), batch.gone.get(name, [])
             if rows or gone:
-                yield _marked(record, to_arrow(record, rows, gone))
+                yield record, to_arrow(record, rows, gone)
 
 
-def _marked(record: type[Record], table: pa.Table) -> Any:  # noqa: ANN401 (dlt's)
+def with_hints(tables: Iterable[tuple[type[Record], pa.Table]]) -> Iterator[Any]:
+    """Yield tables as a dlt resource yields them."""
     import dlt  # noqa: PLC0415 (two seconds; only a load needs it)
 
-    hints = dlt.mark.make_hints(table_name=record.TABLE, **_hints(record))
-    return dlt.mark.with_hints(table, hints, create_table_variant=True)
+    for record, table in tables:
+        hints = dlt.mark.make_hints(table_name=record.TABLE, **_hints(record))
+        yield dlt.mark.with_hints(table, hints, create_table_variant=True)
 
 
 @cache

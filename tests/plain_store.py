@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import duckdb
 
-from pipelines.load import select_from
+from pipelines.selecting import select_from
 from pipelines.tables import appender, create_tables
 from sources import optional_part
 from sources.bulk import append_new

@@ -46,7 +46,7 @@ ARROWS = {
     "tables": "fold records errors",
     "columnar": "tables values watched observations json_text records",
     "bulk": "columnar tables fold seen observations records",
-    "leftovers": "provider journal observations errors",
+    "leftovers": "provider observations records errors",
     "lines": "watched polling exchange retries observations records",
     "polled": (
         "lines provider leases watchlist watched journal seen polling exchange retries "

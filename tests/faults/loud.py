@@ -1,8 +1,8 @@
 """The command in a hurry: with every log it can have, and a fault of its own, if said.
 
 Run as ``python -m tests.faults.loud COMMAND…``; it does not wait between its tries.
-LOUD turns on the logs; PLANTED names a function, such as ``pipelines.load.drain``, that
-raises an error with all that it was given.
+LOUD turns on the logs; PLANTED names a function, such as ``pipelines.embedded.drain``,
+that raises an error with all that it was given.
 """
 
 import importlib

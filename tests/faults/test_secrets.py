@@ -228,7 +228,7 @@ def _wrongly_configured(desk: Desk) -> None:
     ):
         said = desk.run("load", "torale", SOURCES__TORALE__BASE_URL=address)
         assert "base_url" in said
-    for planted in ("pipelines.load.drain", "pipelines.load.collect_all"):
+    for planted in ("pipelines.embedded.drain", "pipelines.load.collect_all"):
         said = desk.run("load", LOUD="yes", PLANTED=planted)
         assert "planted: [" in said
         assert "Traceback" in said

@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 
 import duckdb
 import pytest
@@ -10,6 +11,7 @@ import pipelines.checks
 from pipelines.budgets import Spent, spent
 from pipelines.checks import Checked, check, checks
 from pipelines.config import bounds, budgets
+from pipelines.embedded import ask
 from pipelines.limits import Bounds, Budget
 from pipelines.sql_files import SqlFile
 from pipelines.store import Home, locked
@@ -265,7 +267,7 @@ def test_a_budget_counts_what_it_is_about(
     con: duckdb.DuckDBPyConnection, budget: Budget, value: float | None, not_known: int
 ) -> None:
     """Law: the day or month in UTC, of a provider, workflow or tag, each once."""
-    (found,) = spent(con, [budget])
+    (found,) = spent(partial(ask, con), [budget])
 
     assert (found.value, found.not_known) == (value, not_known)
 
@@ -283,7 +285,7 @@ def test_the_lag_is_that_of_the_account_that_waits_longest(
             [provider, counts],
         )
     everyone, one = spent(
-        con,
+        partial(ask, con),
         [
             Budget(measure="lag_hours", limit=2),
             Budget(measure="lag_hours", limit=2, provider="torale"),

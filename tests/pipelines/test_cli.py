@@ -286,7 +286,7 @@ def test_a_fault_of_the_store_is_exit_1_in_one_line(
     def fail(*_: object) -> None:
         raise StoreError("The disk is full. Free some of it.")
 
-    monkeypatch.setattr("pipelines.load.finish", fail)
+    monkeypatch.setattr("pipelines.embedded.finish", fail)
 
     ran = load(home, "torale")
 
@@ -306,7 +306,7 @@ def test_ctrl_c_is_130_in_one_line(
     def cut_off(*_: object) -> None:
         raise interrupt
 
-    monkeypatch.setattr("pipelines.load.finish", cut_off)
+    monkeypatch.setattr("pipelines.embedded.finish", cut_off)
 
     ran = load(home, "torale")
 
@@ -430,7 +430,7 @@ def files_with(text: str, folder: Path) -> list[str]:
 @pytest.mark.usefixtures("url")
 @pytest.mark.parametrize(
     "place",
-    ["pipelines.draining.fold", "dlt.load.load.Load.run", "pipelines.load.finish"],
+    ["pipelines.draining.fold", "dlt.load.load.Load.run", "pipelines.embedded.finish"],
 )
 def test_a_key_is_in_no_file_that_a_failed_load_leaves(
     home: Home, place: str, monkeypatch: pytest.MonkeyPatch
@@ -462,7 +462,7 @@ def test_a_key_is_in_no_file_of_a_load_while_it_runs(
         assert files_with("execledger", home.work)
         raise StoreError("Seen enough.")
 
-    monkeypatch.setattr("pipelines.load.finish", look)
+    monkeypatch.setattr("pipelines.embedded.finish", look)
 
     assert load(home).err.strip().endswith("Seen enough.")
     assert found == []

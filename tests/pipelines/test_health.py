@@ -142,7 +142,7 @@ def test_what_is_only_watched_yet_is_open_too(
     home: Home, file: Path, twins: Polled, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Law: before any load came through, the watch-list alone says what is open."""
-    monkeypatch.setattr("pipelines.load.finish", fail_with(StoreError("Full.")))
+    monkeypatch.setattr("pipelines.embedded.finish", fail_with(StoreError("Full.")))
     started = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=1)
     account = twins.accounts[1]
     running = str(list(twins.discuro.started())[-2]["id"])
@@ -166,7 +166,7 @@ def test_what_has_ended_is_watched_no_more(
 ) -> None:
     """Law: a result in the journal only waits for the next load; nobody asks for it."""
     monkeypatch.setenv("EXECLEDGER__SCHEDULE_S", "86400")
-    monkeypatch.setattr("pipelines.load.finish", fail_with(StoreError("Full.")))
+    monkeypatch.setattr("pipelines.embedded.finish", fail_with(StoreError("Full.")))
     twins.track(home)
 
     load(home, file, "discuro", "unstract")
@@ -205,7 +205,7 @@ def test_a_load_that_fails_says_so_and_when_the_last_one_came_through(
     """Law: whatever ends a load, the file is of it, and names the last good."""
     load(home, file, "torale")
     before = read(file)
-    monkeypatch.setattr("pipelines.load.finish", fail_with(error))
+    monkeypatch.setattr("pipelines.embedded.finish", fail_with(error))
 
     ran = load(home, file, "torale")
 
@@ -226,7 +226,7 @@ def test_a_fault_of_our_own_is_in_the_file_before_its_traceback(
     home: Home, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Law: what nobody foresaw is a load that failed, too."""
-    monkeypatch.setattr("pipelines.load.finish", fail_with(TypeError("a bug")))
+    monkeypatch.setattr("pipelines.embedded.finish", fail_with(TypeError("a bug")))
 
     with pytest.raises(TypeError, match="a bug"):
         load(home, file, "torale")

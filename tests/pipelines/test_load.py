@@ -425,7 +425,8 @@ def test_a_load_whose_check_fails_leaves_the_store_as_it_was(
     before = loaded.published.read_bytes()
     with monkeypatch.context() as patch:
         patch.setattr(
-            "pipelines.load._CHECKS", {"all is odd": "select 'a-key' where ? > ''"}
+            "pipelines.embedded._CHECKS",
+            {"all is odd": "select 'a-key' where ? || ? || ? > ''"},
         )
 
         with pytest.raises(LoadCheckFailed, match=r"all is odd \(such as a-key\)"):
@@ -461,7 +462,7 @@ def test_a_check_sees_what_it_is_there_for(
         )
         return looked
 
-    monkeypatch.setattr("pipelines.load.drain", carelessly)
+    monkeypatch.setattr("pipelines.embedded.drain", carelessly)
 
     with pytest.raises(LoadCheckFailed, match=what):
         load_into(home, account(url))

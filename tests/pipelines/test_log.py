@@ -166,7 +166,7 @@ def test_a_load_that_fails_is_one_line_too(
     def fail(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr("pipelines.load.finish", fail)
+    monkeypatch.setattr("pipelines.embedded.finish", fail)
 
     code, (ran,) = load(home)
 
@@ -198,7 +198,7 @@ def test_a_fault_of_our_own_is_a_line_and_its_traceback_another(
 ) -> None:
     """Law: what nobody foresaw has its traceback, escaped; the load's line has not."""
     del twin
-    planted = {"PLANTED": "pipelines.load.drain"}
+    planted = {"PLANTED": "pipelines.embedded.drain"}
     arguments = ("tests.faults.loud", "load", "torale", "--home", str(home.path))
 
     process = python(*arguments, environment=planted)
@@ -237,7 +237,7 @@ def test_no_words_make_a_second_line_or_steer_a_terminal(
     def fail(*_: object) -> None:
         raise StoreError(HOSTILE)
 
-    monkeypatch.setattr("pipelines.load.finish", fail)
+    monkeypatch.setattr("pipelines.embedded.finish", fail)
 
     _, (ran,) = load(home)
 
@@ -346,7 +346,7 @@ def test_what_libraries_log_is_a_line_too(
             warnings.warn("old", stacklevel=1)
         raise StoreError("Seen enough.")
 
-    monkeypatch.setattr("pipelines.load.finish", talk)
+    monkeypatch.setattr("pipelines.embedded.finish", talk)
 
     _, (log, warned, _) = load(home)
 

@@ -34,7 +34,7 @@ def noted(folder: Path, *, cut: list[str], read: list[str]) -> dict[str, str]:
         for task_id in read:
             keep(journal, task_id)
         collected = Collected(unfinished={"t9": "2026-01-01T00:00:00+00:00"})
-        listed = listed_scopes(journal, normalize, *OF)
+        listed = listed_scopes(journal.waiting(*OF), normalize)
         note_cut_listings(collected, left, listed)
         return collected.unfinished
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import duckdb
 import pytest
 
-from pipelines.load import select_from
+from pipelines.selecting import select_from
 from pipelines.tables import appender, create_tables
 from sources.records import Execution, execution_key
 from sources.seen import Seen

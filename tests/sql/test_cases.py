@@ -5,10 +5,9 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from pipelines.budgets import parameters
 from pipelines.checks import checks
 from pipelines.limits import Bounds
-from pipelines.sql_files import SQL, sql_files
+from pipelines.sql_files import SQL, parameters, sql_files
 from tests.sql.cases import cases, differences, given
 
 MARTS = [file.name for file in sql_files(SQL / "marts", "marts")]

@@ -14,14 +14,14 @@ import duckdb
 import pytest
 from dlt.pipeline.exceptions import PipelineStepFailed
 
-from pipelines.load import select_from
+from pipelines.selecting import select_from
 from sources.fold import fold
 from sources.journal import Journal
 from sources.loopback import serve
 from sources.records import TABLES, Response
 from sources.seen import Seen
 from sources.source import drain_source
-from sources.tables import every_table
+from sources.tables import every_table, tables_of, with_hints
 from sources.torale import normalize, torale_source
 from sources.torale.twin_world import Task
 from tests.plain_store import PlainStore, Rows, shown
@@ -250,10 +250,12 @@ def by_dlt(folder: Path) -> Rows:
         con.execute("set timezone = 'UTC'")
         seen = Seen(select_from(con), "torale", "default")
         pipeline = pipeline_in(folder, con)
-        pipeline.run(dlt.resource(every_table(), name="tables"))
+        pipeline.run(dlt.resource(with_hints(every_table()), name="tables"))
         for responses in LOADS:
             folded = fold(partial(iter, responses), normalize, seen)
-            pipeline.run(drain_source("torale", folded), loader_file_format="parquet")
+            pipeline.run(
+                drain_source("torale", tables_of(folded)), loader_file_format="parquet"
+            )
         return {name: shown(con, name) for name in TABLES}
 
 
