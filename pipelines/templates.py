@@ -61,6 +61,9 @@ _HEAD = """\
 [execledger]
 # Where store and journal are (--home and EXECLEDGER_HOME win)
 # home = "./.execledger"
+# Where loads go, if not into the store there (--destination and EXECLEDGER_DESTINATION
+# win): postgres, with its credentials in secrets.toml
+# destination = "postgres"
 # For all providers that do not say otherwise:
 # max_body_mb = 64.0
 # ca_file = ""
@@ -94,13 +97,25 @@ log_level = "ERROR"
 """
 
 
+_POSTGRES = """\
+# Where destination = "postgres"
+# [destination.postgres.credentials]
+# host = "localhost"
+# port = 5432
+# database = ""
+# username = ""
+# password = ""
+"""
+
+
 def _config() -> str:
     return "\n".join([_HEAD, *(_section(name, secret=False) for name in providers())])
 
 
 def _secrets() -> str:
     head = "# Keys: keep this file to yourself, and out of version control.\n"
-    return "\n".join([head, *(_section(name, secret=True) for name in providers())])
+    parts = [head, *(_section(name, secret=True) for name in providers())]
+    return "\n".join([*parts, _POSTGRES])
 
 
 def _section(provider: str, *, secret: bool) -> str:

@@ -526,7 +526,7 @@ class Run(Record, kw_only=True):
     provider: Annotated[str | None, "The provider, where the run was of one"] = None
     connection: Annotated[str | None, "The connection, where it was of one"] = None
     run_id: Annotated[str, "A UUIDv7: sorts by started_at"]
-    command: Annotated[str, "load, replay, reprice, check or prune"]
+    command: Annotated[str, "load, replay, reprice, check, prune or copy"]
     started_at: Annotated[datetime, "When the run began"]
     ended_at: Annotated[datetime | None, "When it was about to publish"] = None
     outcome: Annotated[str, "ok or partial"]
