@@ -27,9 +27,9 @@ class Point(NamedTuple):
 POINTS = {
     "a body is there": Point("before", 3, "sources.journal:Journal.append"),
     "a response is journaled": Point("after", 3, "sources.journal:Journal.append"),
-    "everything is journaled": Point("before", 1, "pipelines.load:drain"),
+    "everything is journaled": Point("before", 1, "pipelines.embedded:drain"),
     "new rows are appended": Point("after", 1, "pipelines.draining:_append"),
-    "in extract": Point("before", 3, "sources.tables:_marked"),
+    "in extract": Point("before", 3, "sources.tables:_hints"),
     "after extract": Point("before", 1, "dlt.pipeline.pipeline:Pipeline.normalize"),
     "in normalize": Point(
         "after",
@@ -43,7 +43,7 @@ POINTS = {
     "in dlt's merge": Point(
         "after", 2, "dlt.destinations.job_client_impl:SqlLoadJob.run"
     ),
-    "everything is loaded": Point("after", 1, "pipelines.load:drain"),
+    "everything is loaded": Point("after", 1, "pipelines.embedded:drain"),
     "before publishing": Point("before", 1, "pipelines.store:WorkCopy.publish"),
     "after publishing": Point("before", 1, "sources.journal:Journal.clear"),
 }
