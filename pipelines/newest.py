@@ -48,7 +48,6 @@ def newest_views(source_schema: str = OBSERVATIONS) -> list[SqlFile]:
 def _view(record: type[Record], schema: str) -> Iterator[str]:
     yield f"-- {comment(record)}"
     kinds: dict[type[Record], Callable[..., Iterator[str]]] = {
-        LoadReject: _reject,
         ModelPrice: _price,
         StatusChange: _change,
     }
@@ -121,18 +120,6 @@ def _ledger(record: type[Record], schema: str) -> Iterator[str]:
     yield "where ranked.place = 1"
 
 
-def _reject(record: type[Record], schema: str) -> Iterator[str]:
-    """Yield each reject whose response is there.
-
-    A load that was cut off between the two would keep the response's body from being
-    kept when it is repeated: what the response shows would be known already.
-    """
-    responses = f"select response_id from {schema}.{Response.TABLE}"
-    yield from _first_of_key(record, schema, f"where response_id in ({responses})")
-    yield from _select(record, "ranked")
-    yield "where ranked.place = 1"
-
-
 def _change(record: type[Record], schema: str) -> Iterator[str]:
     """Yield the changes of status, each once, though two writers saw it."""
     yield from _first_of_key(record, schema)
@@ -140,9 +127,8 @@ def _change(record: type[Record], schema: str) -> Iterator[str]:
     yield "known as ("
     yield "    select"
     yield "        *,"
-    for name in ("status", "provider_status"):
+    for name, last in (("status", False), ("provider_status", True)):
         order = ("observed_at",)
-        last = name == "provider_status"
         yield from _window(f"lag({name})", _EXECUTION, order, f"{name}_was", last=last)
     yield "    from ranked"
     yield "    where place = 1"
@@ -166,9 +152,12 @@ def _price(record: type[Record], schema: str) -> Iterator[str]:
     yield "where ranked.place = 1"
 
 
-def _first_of_key(
-    record: type[Record], schema: str, condition: str = ""
-) -> Iterator[str]:
+def _first_of_key(record: type[Record], schema: str) -> Iterator[str]:
+    """Yield all rows, ranked by when they came; of a reject if its response is there.
+
+    A load that was cut off between the two would keep the response's body from being
+    kept when it is repeated: what the response shows would be known already.
+    """
     sourced = issubclass(record, Sourced)
     by = ["provider", *record.KEY] if sourced else record.KEY
     yield "with ranked as ("
@@ -176,8 +165,9 @@ def _first_of_key(
     yield "        *,"
     yield from _window("row_number()", by, _FIRST if sourced else _FIRST[:1], "place")
     yield f"    from {schema}.{record.TABLE}"
-    if condition:
-        yield f"    {condition}"
+    if record is LoadReject:
+        responses = f"select response_id from {schema}.{Response.TABLE}"
+        yield f"    where response_id in ({responses})"
     yield ")"
 
 
