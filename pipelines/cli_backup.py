@@ -145,7 +145,13 @@ def prune(
 
 
 @click.command()
-@click.option("--to", "destination", required=True, metavar="NAME", help="postgres.")
+@click.option(
+    "--to",
+    "destination",
+    required=True,
+    metavar="NAME",
+    help="postgres or filesystem.",
+)
 @home_option
 @wait_option
 @json_option

@@ -79,7 +79,7 @@ def copy(home: Home, *, wait_s: float = 0) -> Copied:
         with shared(home).opened(home, accounts, wait_s) as target:
             _refuse_older(ours, target.select, accounts)
             for account in accounts:
-                target.put(account, _tables_of(con, account))
+                target.put(account, partial(_tables_of, con, account))
             for record in _unsourced():
                 target.add(record, list(_missing(con, target.select, record)))
             problems = target.give_meaning()

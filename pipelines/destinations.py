@@ -70,9 +70,12 @@ class Shared(Target, Protocol):
     def put(
         self,
         account: tuple[str, str],
-        tables: Iterator[tuple[type[Record], pa.Table]],
+        tables: Callable[[], Iterator[tuple[type[Record], pa.Table]]],
     ) -> None:
-        """Put rows of an account in place of what is there; raises ``StoreError``."""
+        """Put rows of an account in place of what is there; raises ``StoreError``.
+
+        ``tables`` gives them, each time it is called.
+        """
         ...
 
     def settle_history(self, account: tuple[str, str]) -> None:

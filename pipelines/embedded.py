@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import duckdb
@@ -19,7 +20,15 @@ from sources.errors import ExecledgerError, LoadCheckFailed, StoreError
 from sources.records import Record, Run
 from sources.seen import Select
 
-__all__ = ["Embedded", "ask", "check_load", "embedded", "finish", "give_meaning"]
+__all__ = [
+    "Embedded",
+    "ask",
+    "check_load",
+    "embedded",
+    "finish",
+    "give_meaning",
+    "in_words",
+]
 
 
 class Embedded:
@@ -86,10 +95,16 @@ def give_meaning(con: duckdb.DuckDBPyConnection, home: Home) -> list[str]:
     The facts are loaded all the same, and prices and views are then as they were: a
     slip in a file of rules keeps no result from the store.
     """
+    steps = (price_new_models, make_views)
+    return in_words(*(partial(step, con, home) for step in steps))
+
+
+def in_words(*steps: Callable[[], object]) -> list[str]:
+    """Give meaning to what is loaded; return in words which steps could not."""
     problems = []
-    for step in (price_new_models, make_views):
+    for step in steps:
         try:
-            step(con, home)
+            step()
         except ExecledgerError as error:
             problems.append(f"{error} The facts are loaded, the views as they were.")
     return problems

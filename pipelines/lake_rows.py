@@ -8,13 +8,21 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
+import msgspec
 import pyarrow as pa
 
 from sources.fold import Batch
-from sources.records import TABLES, Record, Sourced
-from sources.tables import schema, to_arrow
+from sources.records import Record, Sourced
+from sources.tables import schema, tables_of
 
-__all__ = ["LAST", "lake_schema", "partitioned_by", "rows_to_append"]
+__all__ = [
+    "LAST",
+    "in_two_steps",
+    "lake_schema",
+    "partitioned_by",
+    "rows_to_append",
+    "without_gone",
+]
 
 LAST = frozenset({"executions", "workflows"})
 """The tables whose rows are appended when all others of the load are there.
@@ -45,21 +53,31 @@ def rows_to_append(
     batches: Iterable[Batch], loaded_at: datetime
 ) -> Iterator[tuple[str, pa.Table]]:
     """Yield name and rows of each table, those of ``LAST`` after all others."""
-    last: list[tuple[str, pa.Table]] = []
+    return in_two_steps(tables_of(without_gone(batches)), loaded_at)
+
+
+def without_gone(batches: Iterable[Batch]) -> Iterator[Batch]:
+    """Yield the rows alone: a table that is empty now has none of the newest load."""
     for batch in batches:
-        for name, rows in batch.rows.items():
-            if rows:
-                table = _loaded(TABLES[name], rows, loaded_at)
-                if name in LAST:
-                    last.append((name, table))
-                else:
-                    yield name, table
+        yield msgspec.structs.replace(batch, gone={})
+
+
+def in_two_steps(
+    tables: Iterable[tuple[type[Record], pa.Table]], loaded_at: datetime
+) -> Iterator[tuple[str, pa.Table]]:
+    """Yield name and rows of each table as a lake has them, ``LAST`` at last."""
+    last: list[tuple[str, pa.Table]] = []
+    for record, rows in tables:
+        table = _loaded(record, rows, loaded_at)
+        if record.TABLE in LAST:
+            last.append((record.TABLE, table))
+        else:
+            yield record.TABLE, table
     yield from last
 
 
-def _loaded(record: type[Record], rows: list[Record], loaded_at: datetime) -> pa.Table:
+def _loaded(record: type[Record], table: pa.Table, loaded_at: datetime) -> pa.Table:
     at = loaded_at.astimezone(UTC)
-    table = to_arrow(record, rows)
     for field, value in zip(_LOADED, (at, at.date()), strict=True):
         same = pa.repeat(pa.scalar(value, field.type), len(table))
         table = table.append_column(field, same)

@@ -19,16 +19,17 @@ from tenacity import (
 )
 
 from pipelines.lake import DATASET, FLAT, Lake, in_words, is_misconfigured
-from pipelines.lake_rows import LAST, partitioned_by, rows_to_append
+from pipelines.lake_rows import LAST, in_two_steps, partitioned_by, without_gone
 from pipelines.store import causes
 from sources.errors import ExecledgerError
 from sources.fold import Batch
-from sources.records import TABLES
+from sources.records import TABLES, Record
+from sources.tables import tables_of
 
 if TYPE_CHECKING:
     from dlt.destinations.impl.filesystem.filesystem import FilesystemClient
 
-__all__ = ["append"]
+__all__ = ["append", "append_tables"]
 
 _IN_FOLDERS = (
     "{table_name}/provider={provider}/loaded_day={loaded_day}/{load_id}.{file_id}.{ext}"
@@ -36,6 +37,10 @@ _IN_FOLDERS = (
 _TRIES = 6
 _LONGEST_PAUSE_S = 5
 _NEXT_STEP = "Nothing of this load counts yet: run it again."
+
+
+Tables = Callable[[], Iterable[tuple[type[Record], pa.Table]]]
+"""Gives rows, by table, each time it is called."""
 
 
 def append(
@@ -46,10 +51,26 @@ def append(
     folder: Path,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> None:
+    """Append what was folded; see ``append_tables``."""
+
+    def tables() -> Iterable[tuple[type[Record], pa.Table]]:
+        return tables_of(without_gone(batches()))
+
+    append_tables(to, provider, tables, folder=folder, now=now)
+
+
+def append_tables(
+    to: Lake,
+    provider: str | None,
+    tables: Tables,
+    *,
+    folder: Path,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> None:
     """Append the rows of one load of one account, as if at once.
 
-    ``provider`` is the account's, ``None`` for rows of no account. ``batches`` gives
-    the rows, each time it is called. ``folder`` takes what is on its way.
+    ``provider`` is the account's, ``None`` for rows of no account. ``folder`` takes
+    what is on its way.
 
     Where another writer makes the same table just then, or the network fails, all of
     it is done again. Raises ``StoreError``: the load can be repeated then.
@@ -63,7 +84,7 @@ def append(
             before_sleep=lambda _: _mend(client),
             reraise=True,
         )
-        tries(_append, to, client, provider, batches, folder=folder, now=now)
+        tries(_append, to, client, provider, tables, folder=folder, now=now)
 
 
 def _may_pass(failed: BaseException) -> bool:
@@ -77,14 +98,14 @@ def _append(
     to: Lake,
     client: "FilesystemClient",
     provider: str | None,
-    batches: Callable[[], Iterable[Batch]],
+    tables: Tables,
     *,
     folder: Path,
     now: Callable[[], datetime],
 ) -> None:
     _begin(client)
     loaded_at = now()
-    rows = rows_to_append(batches(), loaded_at)
+    rows = in_two_steps(tables(), loaded_at)
     for _, step in groupby(rows, key=lambda one: one[0] in LAST):
         _run(to, provider, loaded_at, step, folder)
 

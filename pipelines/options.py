@@ -41,7 +41,7 @@ home_option = click.option(
 destination_option = click.option(
     "--destination",
     metavar="NAME",
-    help="Which store: duckdb, which is the home's own, or postgres "
+    help="Which store: duckdb, which is the home's own, postgres or filesystem "
     "(else EXECLEDGER_DESTINATION, else the configuration).",
 )
 json_option = click.option(

@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from hashlib import sha256
 from itertools import chain
 from shutil import rmtree
@@ -20,7 +21,7 @@ from msgspec.structs import replace
 from pipelines.config import quiet_dlt
 from pipelines.dialects import bound
 from pipelines.draining import Inflow, cause
-from pipelines.embedded import check_load
+from pipelines.embedded import check_load, in_words
 from pipelines.postgres_rows import fitting
 from pipelines.postgres_session import Session, session
 from pipelines.postgres_tables import create_tables
@@ -32,7 +33,7 @@ from pipelines.runs import run_of
 from pipelines.sql_files import SqlFile, parameters
 from pipelines.store import Home, locked
 from sources.bulk import Looked
-from sources.errors import ExecledgerError, StoreError
+from sources.errors import StoreError
 from sources.fold import fold
 from sources.leftovers import listed_scopes
 from sources.records import ModelPrice, Record, Run
@@ -102,23 +103,24 @@ class Postgres:
             inflow.seen,
             trusts_store=inflow.trusts_store,
         )
-        self.put(inflow.seen.of, tables_of(batches))
+        self.put(inflow.seen.of, lambda: tables_of(batches))
         return looked
 
     def put(
         self,
         account: tuple[str, str],
-        tables: Iterator[tuple[type[Record], pa.Table]],
+        tables: Callable[[], Iterator[tuple[type[Record], pa.Table]]],
     ) -> None:
         """Have dlt merge rows of an account; raises ``StoreError``."""
-        first = next(tables, None)
+        rows = tables()
+        first = next(rows, None)
         if first is None:
             return
         name = name_of(account)
         pipeline = self._pipeline(name)
         from sources.source import drain_source
 
-        source = drain_source(account[0], fitting(chain([first], tables)))
+        source = drain_source(account[0], fitting(chain([first], rows)))
         try:
             pipeline.run(source, loader_file_format="parquet")
         except Exception as failed:
@@ -162,21 +164,13 @@ class Postgres:
 
     def give_meaning(self) -> list[str]:
         """Price new models and make the views; return in words what could not be."""
-        problems = []
-        for step in (self._price, make_views):
-            try:
-                step(self._session, self._home)
-            except ExecledgerError as error:
-                problems.append(
-                    f"{error} The facts are loaded, the views as they were."
-                )
-        return problems
+        session, home = self._session, self._home
+        return in_words(self._price, partial(make_views, session, home))
 
-    @staticmethod
-    def _price(session: Session, home: Home) -> None:
-        with session.transaction("prices"):
-            if prices := new_prices(session.select, home):
-                session.insert(ModelPrice, prices)
+    def _price(self) -> None:
+        with self._session.transaction("prices"):
+            if prices := new_prices(self.select, self._home):
+                self.add(ModelPrice, prices)
 
     def finish(self, run: Run, since: dict[tuple[str, str], str]) -> None:
         """Check what was loaded since these responses, and keep the row of the run."""

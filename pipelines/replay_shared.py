@@ -71,7 +71,7 @@ def _rebuild(target: Shared, home: Home, account: tuple[str, str]) -> Replayed:
     seen = _FirstSeen(select, *account)
     waiting = partial(_responses, select, account)
     folded = fold(waiting, normalizer, seen, trusts_store=False)
-    target.put(account, tables_of(_anew(folded, known)))
+    target.put(account, lambda: tables_of(_anew(folded, known)))
     target.settle_history(account)
     of_account = "where provider = ? and connection = ?"
     ((responses,),) = select(

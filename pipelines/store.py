@@ -87,7 +87,7 @@ _Version = tuple[tuple[str, int, int, int], ...]
 """Name, inode, size and time of change of the store's file and of each log."""
 
 
-Destination = Literal["postgres"]
+Destination = Literal["postgres", "filesystem"]
 """What loads can go to beside the store of a home, as dlt names it."""
 
 

@@ -20,9 +20,9 @@ from pipelines.lake import DATASET, Lake, lake
 from pipelines.lake_reading import known, opened
 from pipelines.lake_rows import LAST, lake_schema, rows_to_append
 from pipelines.lake_writing import append
-from pipelines.load import select_from
 from pipelines.outlook import interval_of, lost_results
-from pipelines.runs import unfinished
+from pipelines.past_loads import unfinished
+from pipelines.selecting import select_from
 from pipelines.sql_files import SQL, sql_files
 from pipelines.store import Home
 from sources import part, providers
