@@ -54,7 +54,8 @@ select
     comparable_usages,
     provided_cost_usd,
     estimated_cost_usd,
-    provided_cost_usd - estimated_cost_usd as difference_usd,
+    cast(provided_cost_usd as decimal(36, 12))
+    - cast(estimated_cost_usd as decimal(36, 12)) as difference_usd,
     cast(provided_cost_usd as double)
     / nullif(cast(estimated_cost_usd as double), 0) as provided_to_estimated,
     only_provided_usages,

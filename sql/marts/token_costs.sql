@@ -84,24 +84,53 @@ priced as (
             )
 ),
 
+-- With as many digits that a sum of five is exact on every engine: Spark cuts
+-- those after the point where there are more than 38.
 parts as (
     select
         *,
-        case when plainly_read = 0 then 0 else plainly_read * read_usd end
-            as read_cost,
+        case
+            when plainly_read = 0 then 0
+            else
+                cast(
+                    cast(plainly_read as decimal(19, 0)) * read_usd
+                    as decimal(34, 12)
+                )
+        end as read_cost,
         case
             when cached = 0 then 0
-            else cached * coalesce(cached_input_usd, read_usd)
+            else
+                cast(
+                    cast(cached as decimal(19, 0))
+                    * coalesce(cached_input_usd, read_usd)
+                    as decimal(34, 12)
+                )
         end as cached_cost,
         case
             when written_to_cache = 0 then 0
-            else written_to_cache * coalesce(cache_write_usd, read_usd)
+            else
+                cast(
+                    cast(written_to_cache as decimal(19, 0))
+                    * coalesce(cache_write_usd, read_usd)
+                    as decimal(34, 12)
+                )
         end as cache_write_cost,
         case
-            when plainly_written = 0 then 0 else plainly_written * output_usd
+            when plainly_written = 0 then 0
+            else
+                cast(
+                    cast(plainly_written as decimal(19, 0)) * output_usd
+                    as decimal(34, 12)
+                )
         end as written_cost,
-        case when reasoned = 0 then 0 else reasoned * reasoning_usd end
-            as reasoning_cost
+        case
+            when reasoned = 0 then 0
+            else
+                cast(
+                    cast(reasoned as decimal(19, 0)) * reasoning_usd
+                    as decimal(34, 12)
+                )
+        end as reasoning_cost
     from priced
 ),
 

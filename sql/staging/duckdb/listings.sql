@@ -19,6 +19,9 @@ select
     connection,
     received_at,
     scope,
-    try_cast(total as bigint) as total
+    try_cast(split_part(total, '.', 1) as bigint) as total
 from pages
-where page = '1' and scope is not null and try_cast(total as bigint) is not null
+where
+    page = '1'
+    and scope is not null
+    and regexp_matches(total, '^-?[0-9]{1,15}([.]0+)?$')

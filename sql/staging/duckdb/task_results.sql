@@ -1,7 +1,10 @@
 -- One row per whole result of a task: what it says of its condition, and how
 -- many sources it names.
 with outputs as (
-    select * from execledger.outputs
+    select
+        *,
+        json_extract_string(value, '$.sources_count') as sources_count
+    from execledger.outputs
     where name = 'result' and file_key is null
 )
 
@@ -12,7 +15,9 @@ select
         when 'BOOLEAN'
             then json_extract_string(outputs.value, '$.condition_met') = 'true'
     end as condition_met,
-    try_cast(json_extract_string(outputs.value, '$.sources_count') as bigint)
-        as sources_count
+    case
+        when regexp_matches(outputs.sources_count, '^-?[0-9]{1,15}([.]0+)?$')
+            then try_cast(split_part(outputs.sources_count, '.', 1) as bigint)
+    end as sources_count
 from outputs
 where json_type(outputs.value) = 'OBJECT'
