@@ -53,7 +53,8 @@ def postgres_server() -> Iterator[str]:
 
 
 def _initialize(folder: Path) -> None:
-    command = [_program("initdb"), "--pgdata", folder / "data", *_LOCALE, "--no-sync"]
+    command: list[str | Path] = [_program("initdb"), "--pgdata", folder / "data"]
+    command += [*_LOCALE, "--no-sync"]
     command += ["--username=execledger", "--auth=scram-sha-256"]
     command += ["--pwfile", folder / "password"]
     ran = subprocess.run(  # noqa: S603 - the command above

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import get_args
@@ -15,38 +14,13 @@ from hypothesis import strategies as st
 from pipelines.checks import run_checks
 from pipelines.embedded import ask
 from pipelines.limits import Bounds
-from pipelines.pricing import price_new_models
 from pipelines.rules import Category
 from pipelines.store import Home
-from pipelines.tables import create_tables
-from pipelines.views import make_views, views
-from sources import part, providers
+from pipelines.views import views
 from sources.json_text import encode
-from sources.records import TABLES
-from tests.plain_store import PlainStore
-from tests.responses import recorded, recordings
 
 NOWHERE = Home(Path("nowhere"))
 DEEPEST = 8
-
-
-@pytest.fixture(scope="module")
-def recorded_store() -> Iterator[duckdb.DuckDBPyConnection]:
-    """Yield a store with every recording of every provider, and all views."""
-    with duckdb.connect() as con:
-        con.execute("set timezone = 'UTC'")
-        create_tables(con)
-        for provider in providers():
-            with closing(PlainStore(part(provider, "normalize"), provider)) as store:
-                for second, name in enumerate(recordings(provider)):
-                    store.load([recorded(provider, name, second=second)])
-                for table in TABLES:
-                    con.register("rows", store.con.table(f"execledger.{table}").arrow())
-                    con.execute(f"insert into execledger.{table} by name from rows")
-                    con.unregister("rows")
-        price_new_models(con, NOWHERE)
-        make_views(con, NOWHERE)
-        yield con
 
 
 def count(con: duckdb.DuckDBPyConnection, sql: str) -> object:

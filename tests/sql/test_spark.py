@@ -1,0 +1,119 @@
+"""The same views on Spark, and on Sail, which answers as Spark does: DuckDB's rows.
+
+Each has an environment of its own: they hold pandas and protobuf back.
+"""
+
+import json
+import re
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pipelines.readers import read_only
+from pipelines.store import Home
+from sources.json_text import MAX_DEPTH
+from tests.packages import UV, run
+from tests.sql.elsewhere import Facts, facts, given, json_columns, rows, views_at
+from tests.sql.hostile_json import hostile
+
+PACKAGES = {
+    "sail": ("pysail>=0.7.2,<0.8", "pyspark-client>=4.2,<4.3", "pandas>=2.3,<3"),
+    "spark": ("pyspark[sql]>=4.1,<4.4", "pandas>=2.3,<4"),
+}
+"""The one place that says what the views are tried with."""
+
+DEEPEST = {"sail": 126, "spark": MAX_DEPTH}
+"""Sail reads no JSON that is nested deeper: there, it is not taken apart."""
+
+_TEXT = re.compile(r'"(?:[^"\\]|\\.)*+"')
+
+PROGRAM = Path(__file__).with_name("spark_program.py")
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module", params=["sail", "spark"])
+def engine(request: pytest.FixtureRequest) -> str:
+    """Return what stands for Spark."""
+    name: str = request.param
+    return name
+
+
+@pytest.fixture(scope="module")
+def python(engine: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a Python in an environment of that engine's own."""
+    folder = tmp_path_factory.mktemp(engine)
+    run(UV, "venv", "--quiet", "environment", folder=folder)
+    found = folder / "environment" / "bin" / "python"
+    install = (UV, "pip", "install", "--quiet", "--python", found)
+    run(*install, *PACKAGES[engine], folder=folder)
+    return found
+
+
+def joined(*stores: Facts) -> Facts:
+    """Return the rows of several stores as one's."""
+    names = stores[0].keys()
+    return {name: pa.concat_tables([one[name] for one in stores]) for name in names}
+
+
+def without_deeper(tables: Facts, deepest: int) -> Facts:
+    """Return the same, without rows whose JSON is nested deeper."""
+    return {name: _without_deeper(name, tables[name], deepest) for name in tables}
+
+
+def _without_deeper(name: str, table: pa.Table, deepest: int) -> pa.Table:
+    kept = [True] * table.num_rows
+    for column in json_columns(name):
+        depths = map(nesting, table[column].to_pylist())
+        kept = [
+            so_far and depth <= deepest
+            for so_far, depth in zip(kept, depths, strict=True)
+        ]
+    return table.filter(pa.array(kept, pa.bool_()))
+
+
+def nesting(text: str | None) -> int:
+    """Return how deep the containers of a JSON document are nested."""
+    steps = [(one in "[{") - (one in "]}") for one in _TEXT.sub("", text or "")]
+    return max(accumulate(steps), default=0)
+
+
+def test_views_give_duckdbs_rows(
+    engine: str,
+    python: Path,
+    demo_home: Home,
+    recorded_store: duckdb.DuckDBPyConnection,
+    tmp_path: Path,
+) -> None:
+    """Law: of the demo, all recordings and hostile JSON, the rows are the same."""
+    with read_only(demo_home) as store:
+        tables = joined(facts(store), facts(recorded_store), hostile())
+    tables = without_deeper(tables, DEEPEST[engine])
+    for name, table in tables.items():
+        pq.write_table(table, tmp_path / f"execledger.{name}.parquet")
+    views = [(view.schema, view.name, view.sql) for view in views_at("spark")]
+    (tmp_path / "views.json").write_text(json.dumps(views), "utf-8")
+
+    run(python, PROGRAM, tmp_path, engine, folder=tmp_path)
+
+    assert json.loads((tmp_path / "faults.json").read_text("utf-8")) == {}
+    found: dict[str, Any] = {}
+    for view, like in given(tables).items():
+        table = pq.read_table(tmp_path / f"{view}.rows")
+        here, there = rows(view, table, like), rows(view, like, like)
+        if here != there:
+            found[view] = (list(here - there)[:3], list(there - here)[:3])
+        if view.startswith("staging."):
+            assert kinds(table) == kinds(like), view
+    assert found == {}
+
+
+def kinds(table: pa.Table) -> list[str]:
+    """Return the types of the columns; Arrow has two for text, and units of time."""
+    names = [str(kind).removeprefix("large_") for kind in table.schema.types]
+    return ["timestamp" if name.startswith("timestamp") else name for name in names]
