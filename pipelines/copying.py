@@ -9,6 +9,7 @@ import duckdb
 import msgspec
 import pyarrow as pa
 
+from pipelines.budgets import Ask
 from pipelines.checks import run_checks
 from pipelines.destinations import Shared, shared
 from pipelines.embedded import ask
@@ -16,6 +17,7 @@ from pipelines.limits import Bounds
 from pipelines.query import Result, opened
 from pipelines.runs import run_of
 from pipelines.selecting import select_from
+from pipelines.sql_files import SqlFile
 from pipelines.store import Home, locked
 from sources.errors import ConfigurationError, StoreError
 from sources.records import TABLES, Record, Sourced
@@ -81,12 +83,12 @@ def copy(home: Home, *, wait_s: float = 0) -> Copied:
             for account in accounts:
                 target.put(account, partial(_tables_of, con, account))
             for record in _unsourced():
-                target.add(record, list(_missing(con, target.select, record)))
+                target.add(record, list(_missing(con, target.ask, record)))
             problems = target.give_meaning()
             copied = Copied(
                 home=str(home.path),
                 destination=home.destination,
-                tables=list(_tables(ours, target.select, accounts)),
+                tables=list(_tables(partial(ask, con), target.ask, accounts)),
                 checks=list(_checks(con, target, accounts)),
                 problems=problems,
             )
@@ -144,11 +146,11 @@ def _unsourced() -> list[type[Record]]:
 
 
 def _missing(
-    con: duckdb.DuckDBPyConnection, theirs: Select, record: type[Record]
+    con: duckdb.DuckDBPyConnection, theirs: Ask, record: type[Record]
 ) -> Iterator[Record]:
     """Yield the rows that the destination does not have, in the order of the store."""
-    sql = f"select {', '.join(record.KEY)} from {{{record.TABLE}}}"
-    known = {tuple(row) for row in theirs(sql, ())}
+    sql = f"select {', '.join(record.KEY)} from execledger.{record.TABLE}"
+    known = {tuple(row) for row in theirs(_asked(sql), {}).rows}
     names = [one.name for one in columns(record)]
     rows = con.execute(f"select {', '.join(names)} from execledger.{record.TABLE}")
     for values in rows.fetchall():
@@ -157,25 +159,35 @@ def _missing(
             yield row
 
 
-def _tables(
-    ours: Select, theirs: Select, accounts: Sequence[Account]
-) -> Iterator[Compared]:
+def _tables(ours: Ask, theirs: Ask, accounts: Sequence[Account]) -> Iterator[Compared]:
     for name, record in TABLES.items():
         if not issubclass(record, Sourced):
             continue
-        sql = f"select count(*) from {{{name}}} where provider = ? and connection = ?"
+        sql = (
+            f"select provider, connection, count(*) as n from execledger.{name} "
+            "group by provider, connection"
+        )
         mine, other = (
-            sum(int(one(sql, account)[0][0]) for account in accounts)
+            sum(
+                n
+                for *account, n in one(_asked(sql), {}).rows
+                if (*account,) in accounts
+            )
             for one in (ours, theirs)
         )
         yield Compared(f"execledger.{name}", mine, other)
+
+
+def _asked(sql: str) -> SqlFile:
+    return SqlFile("copying", "asked", sql)
 
 
 def _checks(
     con: duckdb.DuckDBPyConnection, target: Shared, accounts: Sequence[Account]
 ) -> Iterator[Compared]:
     """Yield what each check finds in both, if they hold the same accounts."""
-    if _accounts(target.select) != accounts:
+    sql = "select distinct provider, connection from execledger.raw_responses"
+    if {tuple(row) for row in target.ask(_asked(sql), {}).rows} != {*accounts}:
         return
     theirs = {one.name: one.rows for one in run_checks(target.ask, Bounds())}
     for one in run_checks(partial(ask, con), Bounds()):

@@ -11,7 +11,7 @@ from pipelines.lake_rows import lake_schema, partitioned_by
 from pipelines.newest import OBSERVATIONS, newest_views
 from pipelines.store import OFFLINE, Home
 from pipelines.views import create_views, views
-from sources.records import LOST, TABLES, Json, Record
+from sources.records import LOST, TABLES, Json, Record, Run
 from sources.tables import columns
 
 if TYPE_CHECKING:
@@ -47,7 +47,11 @@ def opened(lake: Lake, home: Home) -> duckdb.DuckDBPyConnection:
     con = _connected(lake)
     con.execute("create schema execledger")
     for view in newest_views():
-        con.execute(f"create view {view.qualified} as {view.sql}")
+        if view.name == Run.TABLE:  # the last is asked for by its place in the table
+            order = "order by run_id"
+            con.execute(f"create table {view.qualified} as {view.sql} {order}")
+        else:
+            con.execute(f"create view {view.qualified} as {view.sql}")
     create_views(con, views(home))
     return con
 

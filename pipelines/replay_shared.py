@@ -11,6 +11,7 @@ from pipelines.replay import Replayed, Sparing, readable
 from pipelines.runs import run_of
 from pipelines.store import Home, locked
 from sources import part
+from sources.errors import ConfigurationError
 from sources.fold import Batch, fold
 from sources.observations import Known
 from sources.records import TABLES, Mode, Response, Snapshot
@@ -30,6 +31,11 @@ def replay_shared(home: Home, *, wait_s: float = 0) -> Replayed:
     As ``replay``, but account by account, each execution in place of what it was; so
     one that is cut off is done again. Raises ``StoreError``.
     """
+    if home.destination == "filesystem":
+        raise ConfigurationError(
+            "Nothing in a lake is changed from here. What its raw responses say is "
+            "rebuilt in a store of your own: load, or restore, one, and replay that."
+        )
     started = datetime.now(UTC)
     with locked(home, wait_s=wait_s):
         with looking(home) as select:

@@ -62,8 +62,10 @@ _HEAD = """\
 # Where store and journal are (--home and EXECLEDGER_HOME win)
 # home = "./.execledger"
 # Where loads go, if not into the store there (--destination and EXECLEDGER_DESTINATION
-# win): postgres, with its credentials in secrets.toml
+# win): postgres, with its credentials in secrets.toml, or filesystem, see below
 # destination = "postgres"
+# How a lake keeps its tables: delta or parquet
+# table_format = "delta"
 # For all providers that do not say otherwise:
 # max_body_mb = 64.0
 # ca_file = ""
@@ -90,6 +92,10 @@ _HEAD = """\
 # per = "month"
 # provider = "unstract"
 # tag = "team=sales"
+
+# Where destination = "filesystem"
+# [destination.filesystem]
+# bucket_url = ""
 
 [runtime]
 dlthub_telemetry = false
