@@ -8,7 +8,6 @@ cut off has left half done, the next load of the account does again from its jou
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
 from functools import partial
 from hashlib import sha256
 from itertools import chain
@@ -16,24 +15,21 @@ from shutil import rmtree
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-from msgspec.structs import replace
 
 from pipelines.config import quiet_dlt
 from pipelines.dialects import bound
 from pipelines.draining import Inflow, cause
 from pipelines.embedded import check_load, in_words
+from pipelines.postgres_prune import prune
 from pipelines.postgres_rows import fitting
 from pipelines.postgres_session import Session, session
 from pipelines.postgres_tables import create_tables
 from pipelines.postgres_views import make_views
 from pipelines.pricing import new_prices
-from pipelines.prune import Pruned, found, remove
 from pipelines.query import Result
-from pipelines.runs import run_of
 from pipelines.sql_files import SqlFile, parameters
-from pipelines.store import Home, locked
+from pipelines.store import Home
 from sources.bulk import Looked
-from sources.errors import StoreError
 from sources.fold import fold
 from sources.leftovers import listed_scopes
 from sources.records import ModelPrice, Record, Run
@@ -129,7 +125,9 @@ class Postgres:
 
     def _tidy(self, name: str) -> None:
         """Remove what dlt needs only while it loads."""
-        self._session.execute(f"drop schema execledger_staging_{name} cascade")
+        self._session.execute(
+            f"drop schema if exists execledger_staging_{name} cascade"
+        )
         self._session.execute(_FORGET)
 
     def settle_history(self, account: tuple[str, str]) -> None:
@@ -213,33 +211,3 @@ def looking(_home: Home) -> Iterator[Select]:
     """Look things up in the database."""
     with session() as connected:
         yield connected.select
-
-
-def prune(
-    home: Home,
-    older_than_s: float,
-    redact: Sequence[str],
-    wait_s: float,
-    *,
-    is_dry_run: bool,
-) -> Pruned:
-    """Remove old bodies and texts in one transaction.
-
-    What they took is free for new rows then; the files of the database shrink only by
-    a ``vacuum full``, which keeps readers out. Raises ``StoreError``.
-    """
-    started = datetime.now(UTC)
-    with locked(home, wait_s=wait_s), session() as con:
-        create_tables(con)
-        size = con.size()
-        before = started - timedelta(seconds=older_than_s)
-        pruned = found(con.select, home, before, redact)
-        if pruned is None:
-            raise StoreError(f"{con.where} has no tables of execledger.")
-        if not (is_dry_run or pruned.is_nothing):
-            with con.transaction():
-                remove(con.select, pruned)
-                con.insert(Run, [run_of("prune", started, pruned.counts)])
-            for name in ("raw_responses", *redact):
-                con.execute(f"vacuum execledger.{name}")
-        return replace(pruned, store_bytes=(size, con.size()))

@@ -1,6 +1,5 @@
 """Rows as PostgreSQL can hold them: its texts and JSON have no NUL character."""
 
-import re
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -9,7 +8,7 @@ from uuid import UUID
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.postgres_session import NUL
+from pipelines.postgres_session import without_nul
 from sources.json_text import canonical_sha256
 from sources.records import Json, LoadReject, Record, Response
 from sources.tables import columns, to_arrow
@@ -18,7 +17,6 @@ __all__ = ["fitting"]
 
 Tables = Iterable[tuple[type[Record], pa.Table]]
 
-_ESCAPED_NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
 _REASON = "a NUL character, which PostgreSQL cannot hold, became U+FFFD"
 
 
@@ -51,7 +49,7 @@ def _fit(
         for row, text in enumerate(texts):
             if text is None or nul not in text:
                 continue
-            fits = _ESCAPED_NUL.sub(rf"\1{NUL}", text).replace("\0", NUL)
+            fits = without_nul(text, is_json=field.name in json)
             if fits != text and "response_id" in table.schema.names:
                 reject = _reject(record, table.slice(row, 1).to_pylist()[0], field.name)
                 rejects[reject.reject_key] = reject

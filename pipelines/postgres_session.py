@@ -1,5 +1,6 @@
 """A connection to PostgreSQL, configured as dlt's destination is."""
 
+import re
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
@@ -10,14 +11,15 @@ import msgspec
 
 from pipelines.config import quiet_dlt
 from sources.errors import ConfigurationError, StoreError, StoreLocked
-from sources.records import Record
+from sources.records import Json, Record
+from sources.tables import columns
 
 if TYPE_CHECKING:
     import psycopg2.extensions as pg
 
-__all__ = ["NUL", "Session", "session"]
+__all__ = ["Session", "session", "without_nul"]
 
-NUL = "\N{REPLACEMENT CHARACTER}"
+_MARK = "\N{REPLACEMENT CHARACTER}"
 """What stands for a NUL character, which no text of PostgreSQL can hold."""
 
 _NEEDED = ("psycopg2", "adbc_driver_postgresql")
@@ -42,7 +44,7 @@ class Session:
         """Run a ``sources.seen.Select``."""
         import psycopg2.errors as refused
 
-        text = sql.replace("%", "%%").replace("?", "%s")
+        text = sql.replace("%", "%%").replace("?", "%s") if values else sql
         named = text.replace("{", "execledger.").replace("}", "")
         try:
             return self.execute(named, [_fitting(value) for value in values])
@@ -87,8 +89,17 @@ class Session:
         """Add rows to a table."""
         from psycopg2.extras import execute_values
 
-        names = ", ".join(record.__struct_fields__)
-        values = [tuple(map(_fitting, msgspec.structs.astuple(row))) for row in rows]
+        json = [column.type is Json for column in columns(record)]
+        names = ", ".join(column.name for column in columns(record))
+        values = [
+            tuple(
+                without_nul(value, is_json=is_json) if isinstance(value, str) else value
+                for value, is_json in zip(
+                    msgspec.structs.astuple(row), json, strict=True
+                )
+            )
+            for row in rows
+        ]
         with in_words(), self.con.cursor() as cursor:
             sql = f"insert into execledger.{record.TABLE} ({names}) values %s"
             execute_values(cursor, sql, values)
@@ -181,10 +192,19 @@ def _credentials() -> Any:  # noqa: ANN401 (dlt's)
     return found.credentials
 
 
+_ESCAPED_NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
+
+
+def without_nul(text: str, *, is_json: bool) -> str:
+    """Return a text as PostgreSQL can hold it, with U+FFFD where a NUL character was."""
+    return (
+        _ESCAPED_NUL.sub(rf"\1{_MARK}", text) if is_json else text.replace("\0", _MARK)
+    )
+
+
 def _fitting(value: object) -> object:
-    """Return a value as PostgreSQL can hold it."""
     if isinstance(value, str):
-        return value.replace("\0", NUL)
+        return without_nul(value, is_json=False)
     return [_fitting(one) for one in value] if isinstance(value, list) else value
 
 

@@ -57,6 +57,8 @@ def _make(
         for file in files:
             session.execute(f"create or replace view {file.qualified} as {file.sql}")
         session.execute(";".join(_comments(session, files)))
+        ours = ", ".join(sorted(_names(files)))
+        session.execute(f"comment on schema staging is '{ours}'")
         session.execute(f"comment on schema marts is '{mark}'")
 
 
@@ -65,14 +67,14 @@ def _names(files: Sequence[SqlFile]) -> set[str]:
 
 
 def _there(session: Session) -> set[str]:
-    """Return those views of our schemas that say that they are ours."""
+    """Return those of our views that are there: beside them may be others."""
+    said = session.comment_of("staging") or ""
     rows = session.execute(
-        "select n.nspname || '.' || c.relname from pg_class c join pg_namespace n "
-        "on n.oid = c.relnamespace where c.relkind = 'v' and n.nspname = any(%s) "
-        "and obj_description(c.oid, 'pg_class') is not null",
+        "select table_schema || '.' || table_name from information_schema.views "
+        "where table_schema = any(%s)",
         [list(_SCHEMAS)],
     )
-    return {row[0] for row in rows}
+    return {row[0] for row in rows} & set(said.split(", "))
 
 
 def _comments(session: Session, files: Sequence[SqlFile]) -> Iterator[str]:

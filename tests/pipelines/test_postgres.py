@@ -312,8 +312,9 @@ def test_views_of_others_and_rights_stay(home: Home, database: str) -> None:
         "create role reader; grant select on marts.daily_usage to reader;"
         "create view public.mine as select * from marts.daily_usage;"
         "comment on schema marts is 'older'; create view marts.own as select 1 as one;"
+        "comment on view marts.own is 'One row.';"
         "create view marts.was_ours as select 1 as one;"
-        "comment on view marts.was_ours is 'One row.'",
+        "comment on schema staging is 'marts.daily_usage, marts.was_ours'",
     )
 
     load_responses(home, every_recording("discuro")[3:5])
