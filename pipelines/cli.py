@@ -18,6 +18,7 @@ from pipelines.cli_report import report, report_after_load
 from pipelines.cli_store import check, query, reprice, tables
 from pipelines.cli_submit import submit
 from pipelines.cli_tracking import track, untrack
+from pipelines.cli_views import views
 from pipelines.endings import ending, tell
 from pipelines.frugal import tune, without_pandas
 from pipelines.log import is_json, printable, say, use
@@ -91,7 +92,7 @@ def cli() -> None:
 
 for command in (backup, check, copy, load, prune, query, report, reprice, restore):
     cli.add_command(command)
-for command in (submit, tables, track, untrack):
+for command in (submit, tables, track, untrack, views):
     cli.add_command(command)
 
 

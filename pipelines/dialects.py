@@ -8,13 +8,22 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, get_args
 
 import sqlglot
-from sqlglot import exp
+from sqlglot import ErrorLevel, exp
+from sqlglot.errors import UnsupportedError
 
 from pipelines.sql_files import SQL, SqlFile, sql_files
 from pipelines.store import Home
 from pipelines.views import views
 
-__all__ = ["DIALECTS", "ENGINES", "Engine", "bound", "engine_views", "translated"]
+__all__ = [
+    "DIALECTS",
+    "ENGINES",
+    "Engine",
+    "bound",
+    "engine_views",
+    "translated",
+    "unsaid",
+]
 
 Engine = Literal["duckdb", "postgres", "spark"]
 """Engines whose staging views are in ``sql/staging``, and that the tests run."""
@@ -27,6 +36,7 @@ DIALECTS = sorted({name.value for name in sqlglot.Dialects} - {*_NO_SQL})
 """Every dialect that sqlglot writes; what it writes for most is run by no test."""
 
 _OURS = "duckdb"
+_ALL = 1000
 _SPARKS = ("databricks", "spark", "spark2")
 _POSTGRES = ("materialize", "postgres", "risingwave")
 
@@ -48,8 +58,6 @@ def engine_views(home: Home, engine: str) -> list[SqlFile]:
     Staging views are the engine's own; where it has none, they are left out. Raises
     as ``views`` does.
     """
-    if engine == _OURS:
-        return views(home)
     own = {file.name: file for file in sql_files(SQL / "staging" / engine, "staging")}
     return [
         own[view.name]
@@ -61,8 +69,22 @@ def engine_views(home: Home, engine: str) -> list[SqlFile]:
 
 
 def translated(sql: str, dialect: str) -> str:
-    """Return one of our selects as another dialect says it; its comments go along."""
+    """Return one of our selects as a dialect says it; its comments go along.
+
+    What sqlglot cannot say in it is left out: see ``unsaid``.
+    """
+    if dialect == _OURS:
+        return sql
     return _said(sqlglot.parse_one(sql, read=_OURS), dialect)
+
+
+def unsaid(sql: str, dialect: str) -> list[str]:
+    """Return what sqlglot cannot say of one of our selects, in its words."""
+    try:
+        _said(sqlglot.parse_one(sql, read=_OURS), dialect, ErrorLevel.RAISE)
+    except UnsupportedError as error:
+        return sorted({*str(error).split("\n\n")})
+    return []
 
 
 def bound(file: SqlFile, given: Mapping[str, Any], dialect: str) -> str:
@@ -76,10 +98,17 @@ def bound(file: SqlFile, given: Mapping[str, Any], dialect: str) -> str:
     return _said(tree, dialect)
 
 
-def _said(tree: exp.Expr, dialect: str) -> str:
+def _said(
+    tree: exp.Expr, dialect: str, unsupported: ErrorLevel = ErrorLevel.IGNORE
+) -> str:
     for node in reversed([*tree.find_all(*_RULES)]):  # what is inside comes first
         node.replace(_RULES[type(node)](node, dialect))
-    return tree.sql(dialect=dialect, pretty=True)
+    return tree.sql(
+        dialect=dialect,
+        pretty=True,
+        unsupported_level=unsupported,
+        max_unsupported=_ALL,
+    )
 
 
 def _boundaries(node: exp.Expr, dialect: str) -> exp.Expr:
