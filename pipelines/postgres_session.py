@@ -89,16 +89,10 @@ class Session:
         """Add rows to a table."""
         from psycopg2.extras import execute_values
 
-        json = [column.type is Json for column in columns(record)]
+        kinds = [column.type for column in columns(record)]
         names = ", ".join(column.name for column in columns(record))
         values = [
-            tuple(
-                without_nul(value, is_json=is_json) if isinstance(value, str) else value
-                for value, is_json in zip(
-                    msgspec.structs.astuple(row), json, strict=True
-                )
-            )
-            for row in rows
+            tuple(map(_fitting, msgspec.structs.astuple(row), kinds)) for row in rows
         ]
         with in_words(), self.con.cursor() as cursor:
             sql = f"insert into execledger.{record.TABLE} ({names}) values %s"
@@ -196,15 +190,15 @@ _ESCAPED_NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
 
 
 def without_nul(text: str, *, is_json: bool) -> str:
-    """Return a text as PostgreSQL can hold it, with U+FFFD where a NUL character was."""
-    return (
-        _ESCAPED_NUL.sub(rf"\1{_MARK}", text) if is_json else text.replace("\0", _MARK)
-    )
+    """Return a text as PostgreSQL can hold it: U+FFFD where a NUL character was."""
+    if is_json:
+        return _ESCAPED_NUL.sub(rf"\1{_MARK}", text)
+    return text.replace("\0", _MARK)
 
 
-def _fitting(value: object) -> object:
+def _fitting(value: object, kind: object = str) -> object:
     if isinstance(value, str):
-        return without_nul(value, is_json=False)
+        return without_nul(value, is_json=kind is Json)
     return [_fitting(one) for one in value] if isinstance(value, list) else value
 
 
