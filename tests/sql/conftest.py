@@ -46,3 +46,15 @@ def recorded_store() -> Iterator[duckdb.DuckDBPyConnection]:
         price_new_models(con, NOWHERE)
         make_views(con, NOWHERE)
         yield con
+
+
+@pytest.fixture(scope="session")
+def odd_rules(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """Return a home with own rules whose patterns engines could take otherwise."""
+    home = Home(tmp_path_factory.mktemp("odd") / "home")
+    home.rules.mkdir(parents=True)
+    patterns = ("a\\b", "%\\%%", "%\\_", "\\", "\\\\%", "_", "%''%")
+    rows = [f"{one},server,true,provider" for one in patterns]
+    text = "\n".join(["message,category,is_retryable,who_acts", *rows, ""])
+    (home.rules / "failure_rules.csv").write_text(text, encoding="utf-8")
+    return home

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -48,7 +47,6 @@ NOW = datetime.now(UTC).replace(microsecond=500_000)
 VIEWS = ("staging", "marts", "asked")
 """The schemas of views."""
 
-NOWHERE = Home(Path("nowhere"))
 _NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
 _UNTYPED = {"read_and_written"}
 """Columns that hold JSON as text."""
@@ -86,7 +84,7 @@ def _mended(column: "pa.ChunkedArray[Any]") -> "pa.ChunkedArray[Any]":
     return pa.chunked_array([mended], pa.string())
 
 
-def views_at(engine: str, home: Home = NOWHERE) -> list[SqlFile]:
+def views_at(engine: str, home: Home) -> list[SqlFile]:
     """Return all views of an engine in their order, with a clock that stands still.
 
     Checks and budgets are views of schema ``asked`` here.
@@ -117,7 +115,7 @@ _BOUNDS = {
 }
 
 
-def given(tables: Facts, home: Home = NOWHERE) -> dict[str, pa.Table]:
+def given(tables: Facts, home: Home) -> dict[str, pa.Table]:
     """Return what each view gives on DuckDB, by its qualified name."""
     with closing(duckdb.connect()) as con:
         con.execute("set timezone = 'UTC'")

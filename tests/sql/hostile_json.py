@@ -11,6 +11,7 @@ from sources.json_text import encode
 from sources.records import (
     TABLES,
     Citation,
+    ErrorRecord,
     Execution,
     ExecutionMetadata,
     Json,
@@ -45,6 +46,25 @@ _TEXTS = (
     *("\0", "\x01", "\n", "\t", "\x7f", "\u0085", "\u2028", "ü", "😀", "\ue000"),
     *("\\u0000", "\\\\u0000", "\\n", "a.b", "a[0]", "$", "@", "*", "x" * 100_000),
     *('"\\' * 20_000, "\n" * 20_000),
+)
+_MESSAGES = (
+    *_TEXTS,
+    *(
+        "a\\b",
+        "100%",
+        "a\\_",
+        "\\%",
+        "\\x",
+        "%",
+        "_",
+        "A_B",
+        "''",
+        "it's",
+        "don't see 'x'",
+    ),
+    *("'a.pdf' is", '"Ä.DOCX" is not', "in 'a b.txt', line 12", "[''.x9']", "'.ab'"),
+    *("ID 550E8400-e29b-41d4-a716-446655440000.", "v1.2.3_x", "“a” and “b", "`x` `y"),
+    *("'a' 'b's c", "x'y'z 5'", "'multi\nline' 7", "ﬁ İ ẞ ǅ Σς", "x" * 400, "ü" * 400),
 )
 _NUMBERS = (
     *(0, -0.0, 1, -1, 1.0, 1.5, 0.1, 1e15, 1e16, 1e22, 1e-7, 5e-324, 1e308, 2**53 + 1),
@@ -109,6 +129,7 @@ def hostile() -> Facts:
             ExecutionMetadata(**_OWN, metadata_key=str(key), path=f"/{key}", value=one)
             for key, one in enumerate(documents)
         ],
+        "errors": [_error(str(key), text) for key, text in enumerate(_MESSAGES)],
         "runs": [_run(place, text[:99]) for place, text in enumerate(_TEXTS)],
         "raw_responses": [
             response("torale", {}, params=one, second=second)
@@ -153,6 +174,10 @@ def _citation(key: str, value: Json) -> Citation:
     return Citation(
         **_OWN, citation_key=key, kind="confidence", position=0, value=value
     )
+
+
+def _error(key: str, message: str) -> ErrorRecord:
+    return ErrorRecord(**_OWN, error_key=key, level="execution", message=message)
 
 
 def _run(place: int, account: str) -> Run:
