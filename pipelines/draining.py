@@ -18,6 +18,7 @@ from sources import optional_part
 from sources.bulk import Looked, append_new
 from sources.errors import ExecledgerError, StoreError
 from sources.fold import Batch, fold
+from sources.leftovers import listed_scopes
 from sources.observations import Normalizer
 from sources.records import TABLES, Mode, Response
 from sources.seen import Seen
@@ -43,6 +44,12 @@ class Inflow(msgspec.Struct, frozen=True):
     normalizer: Normalizer
     is_replay: bool = False
     trusts_store: bool = True
+
+    def cut_off(self) -> set[tuple[str, str]]:
+        """Return what is listed in what waits, where a load was cut off."""
+        if self.trusts_store:
+            return set()
+        return set(listed_scopes(self.waiting(None), self.normalizer))
 
 
 def drain(work: WorkCopy, inflows: Sequence[Inflow]) -> list[Looked]:

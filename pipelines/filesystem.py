@@ -29,7 +29,6 @@ from pipelines.views import views
 from sources.bulk import Looked
 from sources.errors import ConfigurationError
 from sources.fold import Batch, fold
-from sources.leftovers import listed_scopes
 from sources.records import ModelPrice, Record, Run
 from sources.seen import Select
 from sources.tables import tables_of
@@ -69,10 +68,7 @@ class Filesystem:
         return [self._drain(inflow) for inflow in inflows]
 
     def _drain(self, inflow: Inflow) -> Looked:
-        looked = Looked()
-        if not inflow.trusts_store:
-            left = inflow.waiting(None)
-            looked.listed = set(listed_scopes(left, inflow.normalizer))
+        looked = Looked(listed=inflow.cut_off())
         if next(iter(inflow.waiting(None)), None) is not None:
             folded = partial(
                 fold, partial(inflow.waiting, None), inflow.normalizer, inflow.seen

@@ -31,7 +31,6 @@ from pipelines.sql_files import SqlFile, parameters
 from pipelines.store import Home
 from sources.bulk import Looked
 from sources.fold import fold
-from sources.leftovers import listed_scopes
 from sources.records import ModelPrice, Record, Run
 from sources.seen import Select
 from sources.tables import tables_of
@@ -89,10 +88,7 @@ class Postgres:
         return [self._drain(inflow) for inflow in inflows]
 
     def _drain(self, inflow: Inflow) -> Looked:
-        looked = Looked()
-        if not inflow.trusts_store:
-            left = inflow.waiting(None)
-            looked.listed = set(listed_scopes(left, inflow.normalizer))
+        looked = Looked(listed=inflow.cut_off())
         batches = fold(
             lambda: inflow.waiting(None),
             inflow.normalizer,

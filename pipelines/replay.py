@@ -56,6 +56,16 @@ class Replayed(msgspec.Struct, kw_only=True):
     kept: int
     problems: list[str]
 
+    def run(self, started: datetime) -> Run:
+        """Return the row of this replay, which ends now."""
+        return run_of(
+            "replay",
+            started,
+            {"executions": self.executions, "kept": self.kept},
+            outcome="partial" if self.problems else "ok",
+            problems=self.problems,
+        )
+
 
 def replay(home: Home, *, wait_s: float = 0) -> Replayed:
     """Rebuild every normalized table from ``raw_responses`` in one atomic step.
@@ -77,14 +87,7 @@ def _replay(home: Home, wait_s: float, *, is_frugal: bool) -> Replayed:
         if is_frugal:
             work.use_little_memory(_heaviest(work.con))
         replayed = _rebuild(home, work)
-        run = run_of(
-            "replay",
-            started,
-            {"executions": replayed.executions, "kept": replayed.kept},
-            outcome="partial" if replayed.problems else "ok",
-            problems=replayed.problems,
-        )
-        add(work.con, Run, [run])
+        add(work.con, Run, [replayed.run(started)])
         finish(work, dict.fromkeys(_accounts(work.con), ""))
     return replayed
 

@@ -8,7 +8,6 @@ from msgspec.structs import replace
 
 from pipelines.destinations import Shared, looking, shared
 from pipelines.replay import Replayed, Sparing, readable
-from pipelines.runs import run_of
 from pipelines.store import Home, locked
 from sources import part
 from sources.errors import ConfigurationError
@@ -49,14 +48,7 @@ def replay_shared(home: Home, *, wait_s: float = 0) -> Replayed:
                 kept=sum(one.kept for one in done),
                 problems=target.give_meaning(),
             )
-            run = run_of(
-                "replay",
-                started,
-                {"executions": replayed.executions, "kept": replayed.kept},
-                outcome="partial" if replayed.problems else "ok",
-                problems=replayed.problems,
-            )
-            target.finish(run, dict.fromkeys(accounts, ""))
+            target.finish(replayed.run(started), dict.fromkeys(accounts, ""))
     return replayed
 
 
