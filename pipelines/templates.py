@@ -61,9 +61,9 @@ _HEAD = """\
 [execledger]
 # Where store and journal are (--home and EXECLEDGER_HOME win)
 # home = "./.execledger"
-# Where loads go, if not into the store there (--destination and EXECLEDGER_DESTINATION
-# win): postgres, with its credentials in secrets.toml, or filesystem, see below
-# destination = "postgres"
+# Where loads go (--destination and EXECLEDGER_DESTINATION win): duckdb, which is the
+# store there, postgres, with its credentials in secrets.toml, or filesystem, see below
+# destination = "duckdb"
 # How a lake keeps its tables: delta or parquet
 # table_format = "delta"
 # For all providers that do not say otherwise:

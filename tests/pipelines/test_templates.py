@@ -25,8 +25,15 @@ OF_ALL = {
     "execledger.checks.max_lag_hours",
     "execledger.checks.max_unknown_share",
     "execledger.budgets",
+    "execledger.destination",
+    "execledger.table_format",
 }
 OF_DLT = {"runtime.dlthub_telemetry", "runtime.log_level"}
+OF_DESTINATIONS = {"destination.filesystem.bucket_url"}
+SECRETS_OF_DESTINATIONS = {
+    f"destination.postgres.credentials.{name}"
+    for name in ("host", "port", "database", "username", "password")
+}
 pytestmark = pytest.mark.usefixtures("here")
 
 
@@ -53,8 +60,8 @@ def test_every_setting_of_a_template_exists_and_the_other_way_round() -> None:
 
     found = settings(switched_on(config)).keys()
 
-    assert found == fields - keys | connections | OF_ALL | OF_DLT
-    assert settings(switched_on(secrets)).keys() == keys
+    assert found == fields - keys | connections | OF_ALL | OF_DLT | OF_DESTINATIONS
+    assert settings(switched_on(secrets)).keys() == keys | SECRETS_OF_DESTINATIONS
 
 
 def test_a_template_as_it_is_written_sets_nothing_of_ours(here: Path) -> None:
