@@ -78,7 +78,8 @@ def check(
 
     Raises ``StoreError`` where there is no store, or it could not be written.
     """
-    home.require_store()
+    if home.destination is None:
+        home.require_store()
     started = datetime.now(UTC)
     with (
         locked(home, wait_s=wait_s),

@@ -71,10 +71,10 @@ def prune(
     a response as old. Hashes, counts, usage and costs stay. The store is written anew,
     so that nothing of what went is left in the file. Raises ``StoreError``.
     """
-    home.require_store()
     given = (home, older_than_s, redact, wait_s)
     if home.destination is not None:
         return shared(home).prune(*given, is_dry_run=is_dry_run)  # type: ignore[no-any-return]
+    home.require_store()
     with locked(home, wait_s=wait_s), work_copy(home) as work:
         started, size = datetime.now(UTC), home.published.stat().st_size
         run = select_from(work.con)

@@ -13,7 +13,6 @@ from pipelines.store import (
     version_of,
     work_copy,
 )
-from sources.errors import StoreError
 
 __all__ = ["read_only", "try_store"]
 
@@ -26,11 +25,7 @@ def read_only(home: Home) -> duckdb.DuckDBPyConnection:
     and no setting changed. Use the connection itself: a cursor of it does not have
     the store as its default. Raises ``StoreError``.
     """
-    if not home.published.exists():
-        raise StoreError(
-            f'There is no store in {home.path} yet: run "execledger load" or '
-            '"execledger demo" first.'
-        )
+    home.require_store()
     tries = 0
     while True:
         before = version_of(home.published)

@@ -131,10 +131,18 @@ class Home:
 
     def require_store(self) -> None:
         """Raise ``StoreError`` where there is no store yet."""
-        if self.destination is None and not self.published.exists():
+        if self.published.exists():
+            return
+        if self.destination is not None:
             raise StoreError(
-                f'{self.published} is not there: run "execledger load" first.'
+                f"There is no store in {self.path}: loads go to {self.destination}, "
+                "and this command asks the home's own store. docs/scaling.md says what "
+                "does the same there."
             )
+        raise StoreError(
+            f'There is no store in {self.path} yet: run "execledger load" or '
+            '"execledger demo" first.'
+        )
 
     @property
     def restoring(self) -> Path:

@@ -91,6 +91,18 @@ def test_a_store_is_copied_and_compared(home: Home) -> None:
         assert list(unlike(home, twins)) == []
 
 
+@pytest.mark.parametrize("command", [["query", "select 1"], ["tables"], ["reprice"]])
+def test_what_asks_the_homes_own_store_says_where_loads_go(
+    home: Home, command: list[str]
+) -> None:
+    """Law: a command that knows no destination makes no empty store, and says why."""
+    ran = run(home, *command)
+
+    assert ran.returncode == 1
+    assert "loads go to filesystem" in ran.stderr
+    assert not home.published.exists()
+
+
 def test_what_a_lake_cannot_do_is_said(home: Home) -> None:
     """Law: nothing is changed in a lake, and who asks for it is told what to do."""
     for command in (("replay",), ("prune", "--raw-older-than", "1d")):

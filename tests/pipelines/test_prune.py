@@ -249,7 +249,7 @@ def test_who_holds_the_home_is_not_disturbed(loaded: Home) -> None:
 
 def test_no_store_is_said(home: Home, tmp_path: Path) -> None:
     """The error names the next step."""
-    with pytest.raises(StoreError, match='run "execledger load" first'):
+    with pytest.raises(StoreError, match='run "execledger load" or'):
         prune(home, older_than_s=0)
     other = Home(tmp_path)
     with locked(other), work_copy(other) as work:
