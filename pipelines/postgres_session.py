@@ -23,7 +23,10 @@ _MARK = "\N{REPLACEMENT CHARACTER}"
 """What stands for a NUL character, which no text of PostgreSQL can hold."""
 
 _NEEDED = ("psycopg2", "adbc_driver_postgresql")
-_TRY_AGAIN_S = 0.5
+_TRY_AGAIN_S = 0.2
+_GRACE_S = 3
+"""How long a server may take to see that a loader is gone, and free its accounts."""
+
 _SAY = (
     'Set DESTINATION__POSTGRES__CREDENTIALS="postgresql://USER:PASSWORD@HOST:5432/'
     'DATABASE", or [destination.postgres.credentials] in .dlt/secrets.toml.'
@@ -101,7 +104,7 @@ class Session:
     def lock(self, account: tuple[str, str], wait_s: float) -> None:
         """Hold an account as long as the connection lives; raises ``StoreLocked``."""
         name = ":".join(account)
-        until = time.monotonic() + wait_s
+        until = time.monotonic() + max(wait_s, _GRACE_S)
         while not self.execute(f"select pg_try_advisory_lock({_KEY})", [name])[0][0]:
             if time.monotonic() >= until:
                 raise StoreLocked(
@@ -165,6 +168,8 @@ def session() -> Iterator[Session]:
         opened = Session(con, credentials)
         opened.execute("set time zone 'UTC'")
         yield opened
+        # The server sees only later that the connection is closed.
+        opened.execute("select pg_advisory_unlock_all()")
 
 
 def _credentials() -> Any:  # noqa: ANN401 (dlt's)
