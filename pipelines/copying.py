@@ -22,7 +22,7 @@ from pipelines.store import Home, locked
 from sources.errors import ConfigurationError, StoreError
 from sources.records import TABLES, Record, Sourced
 from sources.seen import Select
-from sources.tables import columns, schema
+from sources.tables import Tables, columns, schema
 
 __all__ = ["Compared", "Copied", "copy", "told"]
 
@@ -124,9 +124,7 @@ def _refuse_older(ours: Select, theirs: Select, accounts: Sequence[Account]) -> 
             )
 
 
-def _tables_of(
-    con: duckdb.DuckDBPyConnection, account: Account
-) -> Iterator[tuple[type[Record], pa.Table]]:
+def _tables_of(con: duckdb.DuckDBPyConnection, account: Account) -> Tables:
     """Yield all rows of an account, by table."""
     for name, record in TABLES.items():
         if not issubclass(record, Sourced):

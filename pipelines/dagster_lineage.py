@@ -74,7 +74,7 @@ def provider_spec(provider: str, freshness: dg.FreshnessPolicy) -> dg.AssetSpec:
 
     from sources.source import drain_source
 
-    resource = drain_source(provider, ()).resources[provider]
+    resource = drain_source(provider, iter(())).resources[provider]
     said = import_module(f"sources.{provider}").__doc__ or provider
     data = DltResourceTranslatorData(resource=resource, pipeline=None)
     return (

@@ -7,9 +7,8 @@ a home of its own, and no two load the same account at once.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import import_module
+from shutil import rmtree
 from typing import Any, Protocol
-
-import pyarrow as pa
 
 from pipelines.config import Account
 from pipelines.draining import Inflow
@@ -22,8 +21,9 @@ from pipelines.store import Home
 from sources.bulk import Looked
 from sources.records import Record, Run
 from sources.seen import Select
+from sources.tables import Tables
 
-__all__ = ["Shared", "Target", "looking", "opened", "shared"]
+__all__ = ["Shared", "Target", "emptied_work", "looking", "opened", "shared"]
 
 
 class Target(Protocol):
@@ -67,19 +67,11 @@ class Target(Protocol):
 class Shared(Target, Protocol):
     """A destination that many share, open for accounts that nobody else loads."""
 
-    def put(
-        self,
-        account: tuple[str, str],
-        tables: Callable[[], Iterator[tuple[type[Record], pa.Table]]],
-    ) -> None:
+    def put(self, account: tuple[str, str], tables: Callable[[], Tables]) -> None:
         """Put rows of an account in place of what is there; raises ``StoreError``.
 
         ``tables`` gives them, each time it is called.
         """
-        ...
-
-    def settle_history(self, account: tuple[str, str]) -> None:
-        """Remove what seems to be a change of status after a replay, and is none."""
         ...
 
 
@@ -109,6 +101,16 @@ def looking(home: Home) -> Iterator[Select]:
             yield select_from(con)
     else:
         yield lambda _sql, _values: []
+
+
+@contextmanager
+def emptied_work(home: Home) -> Iterator[None]:
+    """Let dlt find no package in the work folder that a load left which was cut off."""
+    rmtree(home.work, ignore_errors=True)
+    try:
+        yield
+    finally:
+        rmtree(home.work, ignore_errors=True)
 
 
 def shared(home: Home) -> Any:  # noqa: ANN401 (a module)

@@ -27,14 +27,12 @@ __all__ = [
     "embedded",
     "finish",
     "give_meaning",
-    "in_words",
+    "tried",
 ]
 
 
 class Embedded:
     """A work copy of the store; what goes into it is published by ``finish``."""
-
-    name = None
 
     def __init__(self, home: Home, work: WorkCopy) -> None:
         self._home = home
@@ -96,10 +94,10 @@ def give_meaning(con: duckdb.DuckDBPyConnection, home: Home) -> list[str]:
     slip in a file of rules keeps no result from the store.
     """
     steps = (price_new_models, make_views)
-    return in_words(*(partial(step, con, home) for step in steps))
+    return tried(*(partial(step, con, home) for step in steps))
 
 
-def in_words(*steps: Callable[[], object]) -> list[str]:
+def tried(*steps: Callable[[], object]) -> list[str]:
     """Give meaning to what is loaded; return in words which steps could not."""
     problems = []
     for step in steps:

@@ -4,38 +4,34 @@ Nobody holds a lock: of what several writers append, the newest of each thing co
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
-from shutil import rmtree
 from typing import Any
 
 import duckdb
-import pyarrow as pa
 
+from pipelines.destinations import emptied_work
 from pipelines.draining import Inflow
-from pipelines.embedded import ask, in_words
+from pipelines.embedded import ask, tried
 from pipelines.lake import Lake, lake
 from pipelines.lake_reading import known
 from pipelines.lake_reading import opened as read_whole
-from pipelines.lake_rows import without_gone
-from pipelines.lake_writing import append_tables
+from pipelines.lake_writing import append, append_tables
 from pipelines.pricing import new_prices
 from pipelines.prune import Pruned
 from pipelines.query import Result
+from pipelines.replay import Replayed
 from pipelines.selecting import select_from
 from pipelines.sql_files import SqlFile
 from pipelines.store import Home
-from pipelines.views import views
 from sources.bulk import Looked
 from sources.errors import ConfigurationError
 from sources.fold import Batch, fold
 from sources.records import ModelPrice, Record, Run
 from sources.seen import Select
-from sources.tables import tables_of
+from sources.tables import Tables
 
-__all__ = ["Filesystem", "looking", "opened", "prune"]
-
-Tables = Iterator[tuple[type[Record], pa.Table]]
+__all__ = ["Filesystem", "looking", "opened", "prune", "replay"]
 
 
 class Filesystem:
@@ -70,15 +66,15 @@ class Filesystem:
     def _drain(self, inflow: Inflow) -> Looked:
         looked = Looked(listed=inflow.cut_off())
         if next(iter(inflow.waiting(None)), None) is not None:
-            folded = partial(
-                fold, partial(inflow.waiting, None), inflow.normalizer, inflow.seen
-            )
-            self._append(inflow.provider, lambda: tables_of(without_gone(folded())))
+            waiting = partial(inflow.waiting, None)
+            # what is seen is trusted: half of a load that was cut off is not
+            folded = partial(fold, waiting, inflow.normalizer, inflow.seen)
+            self._write(append, inflow.provider, folded)
         return looked
 
     def put(self, account: tuple[str, str], tables: Callable[[], Tables]) -> None:
         """Append rows of an account, which are the newest then."""
-        self._append(account[0], tables)
+        self._write(append_tables, account[0], tables)
 
     def ask(self, file: SqlFile, given: Mapping[str, Any]) -> Result:
         """Run a select of ``sql/``, its bounds as ``$name``; raises ``StoreError``."""
@@ -88,17 +84,14 @@ class Filesystem:
         """Append rows of no account."""
         if rows:
             batch = Batch(rows={record.TABLE: list(rows)}, gone={})
-            self._append(None, lambda: tables_of([batch]))
+            self._write(append, None, lambda: [batch])
 
     def give_meaning(self) -> list[str]:
-        """Price new models, and try the views; return in words what could not be."""
-        return in_words(self._price, partial(views, self._home))
+        """Price new models, as the views have them; say in words what could not be."""
+        return tried(self._price)
 
     def _price(self) -> None:
         self.add(ModelPrice, new_prices(select_from(self._all()), self._home))
-
-    def settle_history(self, account: tuple[str, str]) -> None:
-        """Nothing: the view of the history shows no change that is none."""
 
     def finish(self, run: Run, since: dict[tuple[str, str], str]) -> None:  # noqa: ARG002
         """Keep the row of a run; what a load appends cannot be seen by halves."""
@@ -109,9 +102,9 @@ class Filesystem:
             self._whole = read_whole(self._lake, self._home)
         return self._whole
 
-    def _append(self, provider: str | None, tables: Callable[[], Tables]) -> None:
+    def _write(self, how: Any, provider: str | None, rows: Callable[[], Any]) -> None:  # noqa: ANN401 (append or append_tables)
         self._home.work.mkdir(mode=0o700, exist_ok=True)
-        append_tables(self._lake, provider, tables, folder=self._home.work)
+        how(self._lake, provider, rows, folder=self._home.work)
         self.close()
 
     def close(self) -> None:
@@ -128,11 +121,7 @@ def opened(
     wait_s: float,  # noqa: ARG001 (nobody is waited for)
 ) -> Iterator[Filesystem]:
     """Open the lake that is configured. Raises ``ConfigurationError``."""
-    target = Filesystem(home, lake(), accounts)
-    with ExitStack() as stack:
-        stack.callback(rmtree, home.work, ignore_errors=True)
-        stack.callback(target.close)
-        rmtree(home.work, ignore_errors=True)
+    with emptied_work(home), closing(Filesystem(home, lake(), accounts)) as target:
         yield target
 
 
@@ -150,4 +139,13 @@ def prune(home: Home, *_: object, is_dry_run: bool) -> Pruned:
         "Nothing in a lake is changed from here: old rows are removed by the tools of "
         'its table format, as in docs/scaling.md. "--destination duckdb" prunes the '
         "store of the home."
+    )
+
+
+def replay(home: Home, *, wait_s: float = 0) -> Replayed:
+    """Raise ``ConfigurationError``: files of a lake are never changed from here."""
+    del home, wait_s
+    raise ConfigurationError(
+        "Nothing in a lake is changed from here. What its raw responses say is rebuilt "
+        "in a store of your own: load, or restore, one, and replay that."
     )

@@ -13,14 +13,13 @@ import pyarrow as pa
 
 from sources.fold import Batch
 from sources.records import Record, Sourced
-from sources.tables import schema, tables_of
+from sources.tables import Tables, schema
 
 __all__ = [
     "LAST",
     "in_two_steps",
     "lake_schema",
     "partitioned_by",
-    "rows_to_append",
     "without_gone",
 ]
 
@@ -49,22 +48,13 @@ def partitioned_by(record: type[Record]) -> tuple[str, ...]:
     return ("provider", "loaded_day") if issubclass(record, Sourced) else ()
 
 
-def rows_to_append(
-    batches: Iterable[Batch], loaded_at: datetime
-) -> Iterator[tuple[str, pa.Table]]:
-    """Yield name and rows of each table, those of ``LAST`` after all others."""
-    return in_two_steps(tables_of(without_gone(batches)), loaded_at)
-
-
 def without_gone(batches: Iterable[Batch]) -> Iterator[Batch]:
     """Yield the rows alone: a table that is empty now has none of the newest load."""
     for batch in batches:
         yield msgspec.structs.replace(batch, gone={})
 
 
-def in_two_steps(
-    tables: Iterable[tuple[type[Record], pa.Table]], loaded_at: datetime
-) -> Iterator[tuple[str, pa.Table]]:
+def in_two_steps(tables: Tables, loaded_at: datetime) -> Iterator[tuple[str, pa.Table]]:
     """Yield name and rows of each table as a lake has them, ``LAST`` at last."""
     last: list[tuple[str, pa.Table]] = []
     for record, rows in tables:

@@ -23,8 +23,8 @@ from pipelines.lake_rows import LAST, in_two_steps, partitioned_by, without_gone
 from pipelines.store import causes
 from sources.errors import ExecledgerError
 from sources.fold import Batch
-from sources.records import TABLES, Record
-from sources.tables import tables_of
+from sources.records import TABLES
+from sources.tables import Tables, tables_of
 
 if TYPE_CHECKING:
     from dlt.destinations.impl.filesystem.filesystem import FilesystemClient
@@ -39,10 +39,6 @@ _LONGEST_PAUSE_S = 5
 _NEXT_STEP = "Nothing of this load counts yet: run it again."
 
 
-Tables = Callable[[], Iterable[tuple[type[Record], pa.Table]]]
-"""Gives rows, by table, each time it is called."""
-
-
 def append(
     to: Lake,
     provider: str | None,
@@ -52,25 +48,27 @@ def append(
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> None:
     """Append what was folded; see ``append_tables``."""
-
-    def tables() -> Iterable[tuple[type[Record], pa.Table]]:
-        return tables_of(without_gone(batches()))
-
-    append_tables(to, provider, tables, folder=folder, now=now)
+    append_tables(
+        to,
+        provider,
+        lambda: tables_of(without_gone(batches())),
+        folder=folder,
+        now=now,
+    )
 
 
 def append_tables(
     to: Lake,
     provider: str | None,
-    tables: Tables,
+    tables: Callable[[], Tables],
     *,
     folder: Path,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> None:
     """Append the rows of one load of one account, as if at once.
 
-    ``provider`` is the account's, ``None`` for rows of no account. ``folder`` takes
-    what is on its way.
+    ``provider`` is the account's, ``None`` for rows of no account. ``tables`` gives the
+    rows, each time it is called. ``folder`` takes what is on its way.
 
     Where another writer makes the same table just then, or the network fails, all of
     it is done again. Raises ``StoreError``: the load can be repeated then.
@@ -98,7 +96,7 @@ def _append(
     to: Lake,
     client: "FilesystemClient",
     provider: str | None,
-    tables: Tables,
+    tables: Callable[[], Tables],
     *,
     folder: Path,
     now: Callable[[], datetime],

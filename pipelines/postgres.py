@@ -11,15 +11,13 @@ from contextlib import contextmanager
 from functools import partial
 from hashlib import sha256
 from itertools import chain
-from shutil import rmtree
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-
 from pipelines.config import quiet_dlt
+from pipelines.destinations import emptied_work
 from pipelines.dialects import bound
 from pipelines.draining import Inflow, cause
-from pipelines.embedded import check_load, in_words
+from pipelines.embedded import check_load, tried
 from pipelines.postgres_prune import prune
 from pipelines.postgres_rows import fitting
 from pipelines.postgres_session import Session, session
@@ -27,18 +25,19 @@ from pipelines.postgres_tables import create_tables
 from pipelines.postgres_views import make_views
 from pipelines.pricing import new_prices
 from pipelines.query import Result
+from pipelines.replay_shared import replay_shared as replay
 from pipelines.sql_files import SqlFile, parameters
 from pipelines.store import Home
 from sources.bulk import Looked
 from sources.fold import fold
 from sources.records import ModelPrice, Record, Run
 from sources.seen import Select
-from sources.tables import tables_of
+from sources.tables import Tables, tables_of
 
 if TYPE_CHECKING:
     import dlt
 
-__all__ = ["Postgres", "looking", "opened", "prune"]
+__all__ = ["Postgres", "looking", "opened", "prune", "replay"]
 
 _DLT = {
     "LOAD__WORKERS": "4",
@@ -89,20 +88,17 @@ class Postgres:
 
     def _drain(self, inflow: Inflow) -> Looked:
         looked = Looked(listed=inflow.cut_off())
-        batches = fold(
-            lambda: inflow.waiting(None),
+        folded = partial(
+            fold,
+            partial(inflow.waiting, None),
             inflow.normalizer,
             inflow.seen,
             trusts_store=inflow.trusts_store,
         )
-        self.put(inflow.seen.of, lambda: tables_of(batches))
+        self.put(inflow.seen.of, lambda: tables_of(folded()))
         return looked
 
-    def put(
-        self,
-        account: tuple[str, str],
-        tables: Callable[[], Iterator[tuple[type[Record], pa.Table]]],
-    ) -> None:
+    def put(self, account: tuple[str, str], tables: Callable[[], Tables]) -> None:
         """Have dlt merge rows of an account; raises ``StoreError``."""
         rows = tables()
         first = next(rows, None)
@@ -159,7 +155,7 @@ class Postgres:
     def give_meaning(self) -> list[str]:
         """Price new models and make the views; return in words what could not be."""
         session, home = self._session, self._home
-        return in_words(self._price, partial(make_views, session, home))
+        return tried(self._price, partial(make_views, session, home))
 
     def _price(self) -> None:
         with self._session.transaction("prices"):
@@ -185,21 +181,11 @@ def opened(
 
     Raises ``StoreLocked``, ``ConfigurationError``, ``StoreError``.
     """
-    with session() as connected, _work_folder(home):
+    with session() as connected, emptied_work(home):
         for account in sorted(accounts):
             connected.lock(account, wait_s)
         create_tables(connected)
         yield Postgres(home, connected)
-
-
-@contextmanager
-def _work_folder(home: Home) -> Iterator[None]:
-    """Let dlt find no package there that a load left which was cut off."""
-    rmtree(home.work, ignore_errors=True)
-    try:
-        yield
-    finally:
-        rmtree(home.work, ignore_errors=True)
 
 
 @contextmanager

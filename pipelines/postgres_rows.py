@@ -1,6 +1,5 @@
 """Rows as PostgreSQL can hold them: its texts and JSON have no NUL character."""
 
-from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -10,17 +9,15 @@ import pyarrow.compute as pc
 
 from pipelines.postgres_session import without_nul
 from sources.json_text import canonical_sha256
-from sources.records import Json, LoadReject, Record, Response
-from sources.tables import columns, to_arrow
+from sources.records import Json, LoadReject, Record
+from sources.tables import Tables, columns, to_arrow
 
 __all__ = ["fitting"]
-
-Tables = Iterable[tuple[type[Record], pa.Table]]
 
 _REASON = "a NUL character, which PostgreSQL cannot hold, became U+FFFD"
 
 
-def fitting(tables: Tables) -> Iterator[tuple[type[Record], pa.Table]]:
+def fitting(tables: Tables) -> Tables:
     """Yield tables with U+FFFD where a NUL character was, and at last the rejects.
 
     The raw body of the response keeps what came.
@@ -61,7 +58,7 @@ def _fit(
 def _reject(record: type[Record], row: dict[str, Any], column: str) -> LoadReject:
     """Return the word that a value is not as it came."""
     owner = row.get("execution_key") or ""
-    key = str(row[record.KEY[0]] if record is not Response else row["response_id"])
+    key = str(row[record.KEY[0]])
     at = key.removeprefix(f"{owner}/") if key.startswith(f"{owner}/") else ""
     sha256 = canonical_sha256(row[column])
     return LoadReject(

@@ -7,6 +7,7 @@ from functools import partial
 import duckdb
 import msgspec
 
+from pipelines.destinations import shared
 from pipelines.draining import Inflow, drain
 from pipelines.embedded import finish, give_meaning
 from pipelines.runs import run_of
@@ -74,9 +75,7 @@ def replay(home: Home, *, wait_s: float = 0) -> Replayed:
     provider that is not installed, keeps its rows. Raises ``StoreError``.
     """
     if home.destination is not None:
-        from pipelines.replay_shared import replay_shared
-
-        return replay_shared(home, wait_s=wait_s)
+        return shared(home).replay(home, wait_s=wait_s)  # type: ignore[no-any-return]
     home.require_store()
     return in_little_memory(partial(_replay, home, wait_s))
 

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Iterator
 from datetime import UTC, datetime
 from functools import partial
+from typing import Protocol
 
 from msgspec.structs import replace
 
@@ -10,7 +11,6 @@ from pipelines.destinations import Shared, looking, shared
 from pipelines.replay import Replayed, Sparing, readable
 from pipelines.store import Home, locked
 from sources import part
-from sources.errors import ConfigurationError
 from sources.fold import Batch, fold
 from sources.observations import Known
 from sources.records import TABLES, Mode, Response, Snapshot
@@ -24,17 +24,20 @@ _SNAPSHOTS = [name for name, one in TABLES.items() if one.MODE is Mode.SNAPSHOT]
 _NAMES = [column.name for column in columns(Response)]
 
 
+class Replayable(Shared, Protocol):
+    """A destination whose rows can be replaced."""
+
+    def settle_history(self, account: tuple[str, str]) -> None:
+        """Remove what seems to be a change of status after a replay, and is none."""
+        ...
+
+
 def replay_shared(home: Home, *, wait_s: float = 0) -> Replayed:
     """Rebuild what raw responses say of each execution, and remove what none says.
 
     As ``replay``, but account by account, each execution in place of what it was; so
     one that is cut off is done again. Raises ``StoreError``.
     """
-    if home.destination == "filesystem":
-        raise ConfigurationError(
-            "Nothing in a lake is changed from here. What its raw responses say is "
-            "rebuilt in a store of your own: load, or restore, one, and replay that."
-        )
     started = datetime.now(UTC)
     with locked(home, wait_s=wait_s):
         with looking(home) as select:
@@ -61,15 +64,15 @@ def _accounts(select: Select) -> list[tuple[str, str]]:
     return [(provider, connection) for provider, connection in rows]
 
 
-def _rebuild(target: Shared, home: Home, account: tuple[str, str]) -> Replayed:
+def _rebuild(target: Replayable, home: Home, account: tuple[str, str]) -> Replayed:
     select = target.select
     kept = _keys(select, account, is_readable=False)
     known = _keys(select, account, is_readable=True) - kept
     normalizer = Sparing(part(account[0], "normalize"), kept)
     seen = _FirstSeen(select, *account)
     waiting = partial(_responses, select, account)
-    folded = fold(waiting, normalizer, seen, trusts_store=False)
-    target.put(account, lambda: tables_of(_anew(folded, known)))
+    folded = partial(fold, waiting, normalizer, seen, trusts_store=False)
+    target.put(account, lambda: tables_of(_anew(folded(), known)))
     target.settle_history(account)
     of_account = "where provider = ? and connection = ?"
     ((responses,),) = select(

@@ -1,14 +1,13 @@
 """A provider as a dlt source: collect into the journal, then drain it."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
 
 import dlt
-import pyarrow as pa
 from dlt.extract import DltResource, DltSource
 
 from sources import part
@@ -18,9 +17,9 @@ from sources.journal import Journal
 from sources.leftovers import listed_scopes, note_cut_listings
 from sources.observations import Normalizer
 from sources.provider import Collected, listed_ids
-from sources.records import Record, Response
+from sources.records import Response
 from sources.seen import Seen, in_pipeline
-from sources.tables import every_table, tables_of, with_hints
+from sources.tables import Tables, every_table, tables_of, with_hints
 from sources.tracking import Started, track
 
 __all__ = [
@@ -37,9 +36,7 @@ Collect = Callable[[Journal, Seen, Mapping[str, str]], Coroutine[Any, Any, Colle
 """Reads what is due into the journal; the last argument is what was unfinished."""
 
 
-def drain_source(
-    provider: str, tables: Iterable[tuple[type[Record], pa.Table]]
-) -> DltSource:
+def drain_source(provider: str, tables: Tables) -> DltSource:
     """Return a source of rows that were made; it asks the provider nothing."""
 
     @dlt.source(name="execledger")

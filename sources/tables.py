@@ -15,6 +15,7 @@ from sources.records import TABLES, Json, Mode, Record
 
 __all__ = [
     "Column",
+    "Tables",
     "columns",
     "comment",
     "every_table",
@@ -35,6 +36,10 @@ _ARROW: dict[object, pa.DataType] = {
     datetime: pa.timestamp("us", tz="UTC"),
     Decimal: pa.decimal128(18, 12),
 }
+
+
+Tables = Iterator[tuple[type[Record], pa.Table]]
+"""Rows on their way, by table; one table may come several times."""
 
 
 class Column(msgspec.Struct, frozen=True):
@@ -108,13 +113,13 @@ def to_arrow(
     return pa.Table.from_arrays(arrays, schema=arrow)
 
 
-def every_table() -> Iterator[tuple[type[Record], pa.Table]]:
+def every_table() -> Tables:
     """Yield every table of the model, empty, so that all exist in the destination."""
     for record in TABLES.values():
         yield record, to_arrow(record, [])
 
 
-def tables_of(batches: Iterable[Batch]) -> Iterator[tuple[type[Record], pa.Table]]:
+def tables_of(batches: Iterable[Batch]) -> Tables:
     """Yield the rows of all batches, by table."""
     for batch in batches:
         for name, record in TABLES.items():
@@ -123,7 +128,7 @@ def tables_of(batches: Iterable[Batch]) -> Iterator[tuple[type[Record], pa.Table
                 yield record, to_arrow(record, rows, gone)
 
 
-def with_hints(tables: Iterable[tuple[type[Record], pa.Table]]) -> Iterator[Any]:
+def with_hints(tables: Tables) -> Iterator[Any]:
     """Yield tables as a dlt resource yields them."""
     import dlt  # noqa: PLC0415 (two seconds; only a load needs it)
 

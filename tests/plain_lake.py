@@ -10,13 +10,13 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from pipelines.lake_rows import lake_schema, rows_to_append
+from pipelines.lake_rows import in_two_steps, lake_schema, without_gone
 from pipelines.newest import OBSERVATIONS, newest_views
 from sources.fold import Batch, fold
 from sources.observations import Normalizer
 from sources.records import TABLES, Json, Response
 from sources.seen import Seen
-from sources.tables import columns
+from sources.tables import columns, tables_of
 from tests.plain_store import Rows, shown
 
 Rowset = tuple[str, pa.Table]
@@ -65,7 +65,7 @@ class PlainLake:
 
     def appended(self, batches: Iterable[Batch]) -> list[Rowset]:
         """Return what is appended of these batches now."""
-        return list(rows_to_append(batches, self._now))
+        return list(in_two_steps(tables_of(without_gone(batches)), self._now))
 
     def load(
         self,

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from pipelines.lake import DATASET, Lake, lake
 from pipelines.lake_reading import known, opened
-from pipelines.lake_rows import LAST, lake_schema, rows_to_append
+from pipelines.lake_rows import LAST, in_two_steps, lake_schema, without_gone
 from pipelines.lake_writing import append
 from pipelines.outlook import interval_of, lost_results
 from pipelines.past_loads import unfinished
@@ -31,7 +31,7 @@ from sources.fold import Batch, fold
 from sources.json_text import encode
 from sources.records import TABLES, Output, Response, Run
 from sources.seen import Seen
-from sources.tables import columns
+from sources.tables import columns, tables_of
 from tests.conftest import ROOT
 from tests.pipelines.conftest import Configure
 from tests.pipelines.lake_writer import EACH
@@ -391,7 +391,7 @@ def _put_without(to: Lake, column: str, batches: Sequence[Batch]) -> None:
     """Write executions, and what belongs to them, as before there was a column."""
     from deltalake import write_deltalake
 
-    for name, table in rows_to_append(batches, BEGIN):
+    for name, table in in_two_steps(tables_of(without_gone(batches)), BEGIN):
         if name == "executions":
             where = Path(str(to.bucket_url)) / DATASET / name
             older = table.drop_columns([column])

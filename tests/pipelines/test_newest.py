@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.lake_rows import LAST, rows_to_append
+from pipelines.lake_rows import LAST, in_two_steps, without_gone
 from pipelines.newest import newest_views
 from pipelines.sql_files import SqlFile
 from sources import part, providers
 from sources.fold import Batch, fold
 from sources.records import TABLES, ModelPrice, Response
 from sources.seen import Seen
-from sources.tables import columns
+from sources.tables import columns, tables_of
 from tests.plain_lake import PlainLake, Rowset
 from tests.plain_store import PlainStore, Rows, shown
 from tests.responses import BEGIN, recorded, recordings, response
@@ -271,7 +271,7 @@ def test_what_a_load_knows_things_by_is_appended_last() -> None:
     load = [response("torale", [item()])]
     batches = [*fold(lambda: iter(load), normalizer, seen)] * 2
 
-    names = [name for name, _ in rows_to_append(batches, BEGIN)]
+    names = [name for name, _ in in_two_steps(tables_of(without_gone(batches)), BEGIN)]
 
     assert names.count("outputs") == 2
     assert names[-2:] == ["executions", "executions"]

@@ -9,7 +9,6 @@ from typing import get_args
 import duckdb
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from pipelines.checks import run_checks
 from pipelines.embedded import ask
@@ -18,6 +17,7 @@ from pipelines.rules import Category
 from pipelines.store import Home
 from pipelines.views import views
 from sources.json_text import encode
+from tests.sql.hostile_json import JSON
 
 NOWHERE = Home(Path("nowhere"))
 DEEPEST = 8
@@ -145,19 +145,6 @@ def test_every_check_runs_on_whatever_providers_send(
 
 
 # --- JSON taken apart -------------------------------------------------------------
-
-JSON = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers(-(2**70), 2**70)
-    | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(max_size=8),
-    lambda inner: (
-        st.lists(inner, max_size=3)
-        | st.dictionaries(st.text(max_size=5), inner, max_size=3)
-    ),
-    max_leaves=10,
-)
 
 
 def leaves(value: object, path: str = "", depth: int = 0) -> Iterator[tuple[str, str]]:
