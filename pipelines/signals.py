@@ -31,6 +31,9 @@ def turn_deaf() -> None:
     with suppress(ValueError):  # only the main thread hears signals
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)
+    # CPython marks an interrupt within exec(), of which it dies by SIGINT at the very
+    # end, handled or not; the next exec() takes the mark away.
+    exec("")  # noqa: S102
 
 
 def _unraisable(fault: "sys.UnraisableHookArgs") -> None:
