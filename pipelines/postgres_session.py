@@ -16,8 +16,9 @@ from sources.tables import columns
 
 if TYPE_CHECKING:
     import psycopg2.extensions as pg
+    from dlt.destinations.impl.postgres.configuration import PostgresClientConfiguration
 
-__all__ = ["Session", "session", "without_nul"]
+__all__ = ["Session", "named", "session", "without_nul"]
 
 _MARK = "\N{REPLACEMENT CHARACTER}"
 """What stands for a NUL character, which no text of PostgreSQL can hold."""
@@ -177,18 +178,23 @@ def _credentials() -> Any:  # noqa: ANN401 (dlt's)
     quiet_dlt()
     import dlt
     from dlt.common.configuration.exceptions import ConfigurationException
-    from dlt.destinations.impl.postgres.configuration import (
-        PostgresClientConfiguration as Configuration,
-    )
 
-    wanted = Configuration()._bind_dataset_name("execledger")  # noqa: SLF001 (dlt's)
     try:
-        found = dlt.destinations.postgres().configuration(wanted)
+        found = dlt.destinations.postgres().configuration(named())
     except (ConfigurationException, ValueError):  # its words may hold the password
         raise ConfigurationError(
             f"PostgreSQL's credentials are missing or incomplete. {_SAY}"
         ) from None
     return found.credentials
+
+
+def named() -> "PostgresClientConfiguration":
+    """Return what dlt's destination is given to start from: the name of our schema."""
+    from dlt.destinations.impl.postgres.configuration import (
+        PostgresClientConfiguration as Configuration,
+    )
+
+    return Configuration()._bind_dataset_name("execledger")  # noqa: SLF001 (dlt's)
 
 
 _ESCAPED_NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")

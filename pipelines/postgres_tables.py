@@ -7,7 +7,8 @@ from datetime import date, datetime
 from decimal import Decimal
 from functools import cache
 
-from pipelines.postgres_session import Session
+from pipelines.draining import cause
+from pipelines.postgres_session import Session, named
 from pipelines.store import LAYOUT
 from pipelines.tables import comments
 from sources.errors import StoreError
@@ -40,13 +41,20 @@ _SORTED = {
     Response.TABLE: ["response_id", "received_at"],
 }
 
+_DLTS = {"_dlt_loads", "_dlt_version"}
+
 
 def create_tables(session: Session) -> None:
-    """Make every table and column of the model that is not there yet.
+    """Make every table and column of the model that is not there yet, and dlt's own.
 
     What is there is left as it is. Raises ``StoreError``, also for tables that a newer
     execledger made.
     """
+    _create_ours(session)
+    _create_dlts(session)
+
+
+def _create_ours(session: Session) -> None:
     if _is_made(session):
         return
     with session.transaction("tables"):
@@ -59,6 +67,32 @@ def create_tables(session: Session) -> None:
             for statement in _statements(name, record, there[name]):
                 session.execute(statement)
         session.execute(f"comment on schema execledger is '{_made_of()}'")
+
+
+def _create_dlts(session: Session) -> None:
+    """Have dlt make its own tables, one session at a time.
+
+    In a load it looks whether they are there and makes them later: of loaders that do
+    so at the same time, one would fail.
+    """
+    if _has_dlts(session):
+        return
+    import dlt
+
+    schema = dlt.Schema.from_dict({**dlt.Schema("execledger").to_dict()})
+    destination = dlt.destinations.postgres(session.credentials)
+    with session.transaction("tables"):
+        if _has_dlts(session):
+            return
+        try:
+            with destination.client(schema, named()) as client:
+                client.update_stored_schema()
+        except Exception as failed:
+            raise cause(failed, "Nothing was loaded.") from failed
+
+
+def _has_dlts(session: Session) -> bool:
+    return _there(session).keys() >= _DLTS
 
 
 def _is_made(session: Session) -> bool:

@@ -311,6 +311,25 @@ def test_nothing_is_left_of_a_load_but_the_tables(home: Home, database: str) -> 
     assert not home.work.exists()
 
 
+def test_what_dlt_needs_is_there_before_anything_is_loaded(
+    home: Home, database: str
+) -> None:
+    """Law: no load makes dlt's own tables: of two that would, one fails."""
+    with opened(home, [], 0):
+        before = execute(database, "select count(*) from execledger._dlt_loads")
+        made = execute(
+            database, "select oid from pg_class where relname like '_dlt%' order by 1"
+        )
+
+    load_responses(home, every_recording("discuro")[:3])
+
+    again = execute(
+        database, "select oid from pg_class where relname like '_dlt%' order by 1"
+    )
+    assert before == [(0,)]
+    assert again == made
+
+
 def test_views_of_others_and_rights_stay(home: Home, database: str) -> None:
     """Law: making the views anew takes no right away, and drops no view of another."""
     load_responses(home, every_recording("discuro")[:3])
