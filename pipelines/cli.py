@@ -15,6 +15,7 @@ import click
 from pipelines.cli_backup import backup, copy, prune, restore
 from pipelines.cli_load import load
 from pipelines.cli_report import report, report_after_load
+from pipelines.cli_spark import spark
 from pipelines.cli_store import check, query, reprice, tables
 from pipelines.cli_submit import submit
 from pipelines.cli_tracking import track, untrack
@@ -92,7 +93,7 @@ def cli() -> None:
 
 for command in (backup, check, copy, load, prune, query, report, reprice, restore):
     cli.add_command(command)
-for command in (submit, tables, track, untrack, views):
+for command in (spark, submit, tables, track, untrack, views):
     cli.add_command(command)
 
 

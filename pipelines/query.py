@@ -21,14 +21,21 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 __all__ = [
+    "Form",
     "Result",
     "TableInfo",
     "as_text",
+    "file_of",
     "opened",
+    "result_of",
     "rows_of",
     "tables",
     "written",
 ]
+
+
+Form = Literal["csv", "json", "parquet"]
+"""How rows are written to a file."""
 
 
 class Result(msgspec.Struct):
@@ -78,7 +85,7 @@ def rows_of(home: Home, sql: str) -> Result:
         return Result(names, con.fetchall())
 
 
-def written(home: Home, sql: str, form: Literal["csv", "json", "parquet"]) -> bytes:
+def written(home: Home, sql: str, form: Form) -> bytes:
     """Return the rows of a query as a file.
 
     CSV has a header, and nothing for NULL; a text that a spreadsheet would take for a
@@ -89,25 +96,40 @@ def written(home: Home, sql: str, form: Literal["csv", "json", "parquet"]) -> by
     """
     if form == "parquet":
         return _parquet(home, sql)
-    result = rows_of(home, sql)
-    return _json(result) if form == "json" else _csv(result)
+    return _FORMS[form](rows_of(home, sql))
 
 
 def _parquet(home: Home, sql: str) -> bytes:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     with read_only(home) as con, _in_words():
         found = con.sql(sql)
         if found is None:
             raise ConfigurationError("The query gives no rows to write.")
-        table = cast("pa.Table", found.to_arrow_table())
+        return _parquet_of(cast("pa.Table", found.to_arrow_table()))
+
+
+def _parquet_of(table: "pa.Table") -> bytes:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     file = io.BytesIO()
     try:
         pq.write_table(table.rename_columns(_distinct(table.column_names)), file)
     except pa.ArrowNotImplementedError as error:  # Parquet lacks it: an interval
         raise ConfigurationError(f"{error}. Cast that column to varchar.") from None
     return file.getvalue()
+
+
+def result_of(table: "pa.Table") -> Result:
+    """Return the rows of an Arrow table."""
+    values = [column.to_pylist(maps_as_pydicts="lossy") for column in table.columns]
+    return Result(table.column_names, [*zip(*values, strict=True)])
+
+
+def file_of(table: "pa.Table", form: Form) -> bytes:
+    """Return the rows of an Arrow table as a file, written as ``written`` does."""
+    if form == "parquet":
+        return _parquet_of(table)
+    return _FORMS[form](result_of(table))
 
 
 def _distinct(names: Sequence[str]) -> list[str]:
@@ -140,6 +162,9 @@ def _csv(result: Result) -> bytes:
     writer.writerow(map(_cell, result.names))
     writer.writerows(map(_cell, row) for row in result.rows)
     return file.getvalue().encode()
+
+
+_FORMS = {"csv": _csv, "json": _json}
 
 
 def _cell(value: object) -> str:

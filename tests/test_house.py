@@ -184,7 +184,16 @@ KEPT_OUT = {
 """What would mix the stages of the way of the data, or make a pure one impure."""
 
 
-HEAVY = ("dagster", "dlt", "duckdb", "pandas", "prometheus_client", "pyarrow")
+HEAVY = (
+    "dagster",
+    "dlt",
+    "duckdb",
+    "pandas",
+    "prometheus_client",
+    "pyarrow",
+    "pyspark",
+    "sqlglot",
+)
 """What takes seconds to import: only the commands that need it do."""
 
 

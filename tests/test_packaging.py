@@ -20,7 +20,7 @@ RUNTIME = [
     for text in PROJECT["dependencies"] + EXTRAS["demo"] + EXTRAS["report"]
     if (one := Requirement(text)).name != PROJECT["name"]
 ]
-BOUNDED = [*RUNTIME, *map(Requirement, EXTRAS["prometheus"])]
+BOUNDED = [*RUNTIME, *map(Requirement, EXTRAS["prometheus"] + EXTRAS["spark"])]
 
 LOCK = ROOT / "requirements.lock"
 HASH = re.compile(r"sha256:[0-9a-f]{64}")

@@ -67,7 +67,7 @@ def test_help_lists_every_command() -> None:
     assert ran.code == 0
     assert " ".join(COMMANDS) == (
         "backup check copy demo doctor init load prune query replay report reprice "
-        "restore status submit tables track untrack views"
+        "restore spark status submit tables track untrack views"
     )
     assert all(f"\n  {name} " in ran.out for name in COMMANDS)
     assert "execledger demo" in ran.out

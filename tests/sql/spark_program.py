@@ -22,10 +22,10 @@ READER = "Pacific/Kiritimati"
 @contextmanager
 def session(kind: str, folder: Path) -> Iterator[Any]:
     """Yield a session of Spark, or of Sail, which answers as Spark does."""
-    from pyspark.sql import SparkSession  # type: ignore[import-not-found]
+    from pyspark.sql import SparkSession
 
     if kind == "sail":
-        from pysail.spark import SparkConnectServer  # type: ignore[import-not-found]
+        from pysail.spark import SparkConnectServer
 
         server = SparkConnectServer()
         server.start(background=True)

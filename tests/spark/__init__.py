@@ -1,0 +1,1 @@
+"""Tests of a lake in Apache Spark."""
