@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from pipelines.lake import Lake
     from pipelines.query import Form
-    from pipelines.spark import TableFormat
+    from pipelines.spark_tables import TableFormat
     from pipelines.store import Home
 
 __all__ = ["spark"]

@@ -6,19 +6,15 @@ its own, of which only what tells why it did not start is shown.
 
 import logging
 import os
-import re
-import shutil
-import socket
 import sys
 import tempfile
 import time
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from importlib.util import find_spec
 from typing import IO, TYPE_CHECKING
-from urllib.parse import urlsplit
 
+from pipelines.spark_reach import first_line, need_spark, reach, speak
 from sources.errors import ConfigurationError, StoreError
 
 if TYPE_CHECKING:
@@ -26,15 +22,11 @@ if TYPE_CHECKING:
 
 __all__ = ["in_words", "session"]
 
-_REACH_S = 10.0
-"""How long a master, or a server of Spark Connect, may take to be reached."""
-
 _EXECUTOR_S = 60.0
 """How long the master may take to give the first executor."""
 
 _PAUSE_S = 0.2
 _QUICKLY = "-XX:TieredStopAtLevel=1"
-_PORTS = {"spark": 7077, "sc": 15002}
 
 
 @contextmanager
@@ -47,12 +39,12 @@ def session(
     runs in this process. Raises ``ConfigurationError``, with the next step, where
     Spark or Java is missing, or nobody answers.
     """
-    _need_spark(remote)
+    need_spark(remote)
     url = remote or master or ""
-    _reach(url)
+    reach(url)
     with tempfile.TemporaryDirectory(prefix="execledger-spark-") as folder, _silent():
         if remote:
-            _speak(remote)
+            speak(remote)
         own = {
             # it only plans: what is compiled quickly does it in half the time
             **({"spark.driver.extraJavaOptions": _QUICKLY} if "://" in url else {}),
@@ -71,67 +63,6 @@ def session(
         finally:
             with suppress(Exception):  # what ends anyway
                 spark.stop()
-
-
-def _need_spark(remote: str | None) -> None:
-    """Raise ``ConfigurationError`` where what a session needs is not installed."""
-    needed = ["pyspark", *(["grpc"] if remote else [])]
-    if any(find_spec(name) is None for name in needed):
-        raise ConfigurationError(
-            'This needs the extra "spark": pip install "execledger[spark]".'
-        )
-    home = os.environ.get("JAVA_HOME")
-    java = shutil.which(f"{home}/bin/java" if home else "java")
-    if not remote and java is None:
-        place = f"JAVA_HOME, {home}, has no bin/java" if home else "there is no Java"
-        raise ConfigurationError(
-            f"Spark runs on Java 17 or newer, and {place}: install it (on Debian, "
-            "apt-get install openjdk-17-jre-headless), or use --remote."
-        )
-
-
-def _reach(url: str) -> None:
-    """Raise ``ConfigurationError`` unless one of the hosts of a URL answers."""
-    scheme, _, rest = url.partition("://")
-    if scheme not in _PORTS:
-        return
-    places = [urlsplit(f"//{place}") for place in rest.partition("/")[0].split(",")]
-    faults = [_fault(place.hostname, place.port or _PORTS[scheme]) for place in places]
-    if all(faults):
-        raise ConfigurationError(
-            f"{url} cannot be reached: {faults[0]}. Is Spark running there, and is "
-            "that its address?"
-        )
-
-
-def _speak(remote: str) -> None:
-    """Raise ``ConfigurationError`` where what answers does not speak as Spark Connect.
-
-    Spark itself would try it again for many minutes.
-    """
-    import grpc
-    from pyspark.errors import PySparkException
-    from pyspark.sql.connect.client import DefaultChannelBuilder
-
-    try:
-        channel = DefaultChannelBuilder(remote).toChannel()
-        with channel:
-            grpc.channel_ready_future(channel).result(timeout=_REACH_S)
-    except PySparkException as error:
-        raise ConfigurationError(f"--remote: {_first_line(error)}") from None
-    except grpc.FutureTimeoutError:
-        raise ConfigurationError(
-            f"{remote} does not answer as a server of Spark Connect does: is that its "
-            "port, and does it want use_ssl=true?"
-        ) from None
-
-
-def _fault(host: str | None, port: int) -> str:
-    try:
-        socket.create_connection((host or "", port), timeout=_REACH_S).close()
-    except OSError as error:
-        return error.strerror or str(error)
-    return ""
 
 
 def _begun(
@@ -154,7 +85,7 @@ def _begun(
         with _streams_to(log):
             return builder.getOrCreate()
     except Exception as error:
-        reason = _why(log) or _first_line(error)
+        reason = _why(log) or first_line(error)
         raise ConfigurationError(f"Spark does not start: {reason}") from error
 
 
@@ -225,11 +156,6 @@ def in_words() -> Iterator[None]:
     try:
         yield
     except PySparkException as error:
-        raise ConfigurationError(f"The query fails: {_first_line(error)}") from None
+        raise ConfigurationError(f"The query fails: {first_line(error)}") from None
     except (Py4JError, ConnectionError) as error:
-        raise StoreError(f"Spark failed: {_first_line(error)}") from None
-
-
-def _first_line(error: BaseException) -> str:
-    said = re.sub(r"^An error occurred while calling \S+\n: ", "", str(error))
-    return said.strip().partition("\n")[0] or type(error).__name__
+        raise StoreError(f"Spark failed: {first_line(error)}") from None

@@ -17,8 +17,9 @@ from deltalake import write_deltalake
 from pipelines.lake import DATASET, Lake
 from pipelines.lake_rows import lake_schema
 from pipelines.query import tables
-from pipelines.spark import FILES, register
+from pipelines.spark import register
 from pipelines.spark_session import session
+from pipelines.spark_tables import FILES
 from pipelines.store import Home
 from sources.errors import ConfigurationError, StoreError
 from sources.records import TABLES, Run
@@ -148,7 +149,7 @@ def test_a_server_that_says_nothing_is_not_waited_for(
     lake: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Law: what answers and is no Spark Connect is known in bounded time."""
-    monkeypatch.setattr("pipelines.spark_session._REACH_S", 0.5)
+    monkeypatch.setattr("pipelines.spark_reach._REACH_S", 0.5)
     with closing(socket.create_server(("127.0.0.1", 0))) as server:
         port = server.getsockname()[1]
 
@@ -262,7 +263,7 @@ def test_a_location_is_a_name_and_no_pattern(connect: str) -> None:
 
 def test_every_type_of_the_model_has_one_in_spark() -> None:
     """Law: no table has a column that Spark could not be told."""
-    from pipelines.spark import _TYPES
+    from pipelines.spark_tables import _TYPES
 
     found = {field.type for record in TABLES.values() for field in lake_schema(record)}
     assert found <= _TYPES.keys()
