@@ -1,5 +1,6 @@
 """The command that asks Apache Spark about a lake."""
 
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -91,6 +92,7 @@ def spark(
         raise click.UsageError("Either --master or --remote: they are two ways.")
     if form == "parquet" and sys.stdout.isatty():
         raise click.UsageError("Parquet is no text: send it to a file, > rows.parquet")
+    remote = remote or (None if master else os.environ.get("SPARK_REMOTE"))
     text = sys.stdin.read() if sql == "-" else sql
     found, lake = find_home(home), _lake(url, table_format)
     began = session(master=master, remote=remote, settings=settings)

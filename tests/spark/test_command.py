@@ -90,6 +90,18 @@ def test_a_view_can_be_asked_by_the_name_that_it_has_in_a_store(
     assert int(ran.out.split()[1]) > 0
 
 
+def test_spark_connect_needs_no_java_wherever_it_is_said(
+    connect: str, lake: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Law: the variable of Spark's that says where is read as the option is."""
+    monkeypatch.setenv("SPARK_REMOTE", connect)
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path))
+
+    ran = execledger("spark", "select 1 as n", "--lake", str(lake), "--format", "csv")
+
+    assert (ran.code, ran.out, ran.err) == (0, "n\n1\n", "")
+
+
 def test_a_query_reads_and_does_nothing_else(connect: str, lake: Path) -> None:
     """Law: no file of the lake is written, whatever the statement."""
     before = {path: path.stat().st_mtime_ns for path in lake.rglob("*")}
