@@ -40,10 +40,10 @@ def made(folder: Path, home: Home, table_format: str, but: Container[str] = ()) 
     return lake
 
 
-def clock(engine: str) -> str:
+def clock(engine: str, home: Home) -> str:
     """Return a clock that stands still, in the words of an engine."""
-    (found,) = [view for view in views_at(engine) if view.qualified == "staging.clock"]
-    return found.sql
+    views = {view.qualified: view.sql for view in views_at(engine, home)}
+    return views["staging.clock"]
 
 
 def by_duckdb(lake: Lake, home: Home) -> dict[str, pa.Table]:
@@ -51,7 +51,8 @@ def by_duckdb(lake: Lake, home: Home) -> dict[str, pa.Table]:
     names = [f"{OBSERVATIONS}.{name}" for name in TABLES]
     names += [view.qualified for view in all_views(home)]
     with closing(opened(lake, home)) as con:
-        con.execute(f"create or replace view staging.clock as {clock('duckdb')}")
+        still = clock("duckdb", home)
+        con.execute(f"create or replace view staging.clock as {still}")
         return {name: con.sql(f"from {name}").to_arrow_table() for name in names}
 
 
@@ -66,7 +67,7 @@ def by_spark(
         "lake": lake.bucket_url,
         "table_format": lake.table_format,
         "home": str(home.path),
-        "clock": clock("spark"),
+        "clock": clock("spark", home),
         "run": RUN,
     }
     (folder / "told.json").write_text(json.dumps({**told, **where}), "utf-8")

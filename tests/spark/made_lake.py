@@ -9,8 +9,8 @@ from typing import Any
 from pipelines.lake import Lake
 from pipelines.lake_reading import known
 from pipelines.lake_writing import append
-from pipelines.load import select_from
 from pipelines.readers import read_only
+from pipelines.selecting import select_from
 from pipelines.store import Home
 from sources import part, providers
 from sources.fold import Batch, fold

@@ -1,11 +1,12 @@
 """The same views on Spark, and on Sail, which answers as Spark does: DuckDB's rows.
 
-Each has an environment of its own: they hold pandas and protobuf back.
+The newest Spark has an environment of its own: Sail holds the one here back.
 """
 
 import json
 import re
 import shutil
+import sys
 from collections.abc import Iterator
 from itertools import accumulate
 from pathlib import Path
@@ -23,11 +24,8 @@ from tests.packages import UV, run
 from tests.sql.elsewhere import Facts, facts, given, json_columns, rows, views_at
 from tests.sql.hostile_json import hostile
 
-PACKAGES = {
-    "sail": ("pysail>=0.7.2,<0.8", "pyspark-client>=4.2,<4.3", "pandas>=2.3,<3"),
-    "spark": ("pyspark[sql]>=4.1,<4.4", "pandas>=2.3,<4"),
-}
-"""The one place that says what the views are tried with."""
+NEWEST = ("pyspark[sql]>=4.3,<4.4", "pandas>=2.3,<4")
+"""The packages of the newest Spark that the views are tried with."""
 
 DEEPEST = {"sail": 126, "spark": MAX_DEPTH}
 """Sail reads no JSON that is nested deeper: there, it is not taken apart."""
@@ -46,16 +44,19 @@ class Engine(NamedTuple):
     python: Path
 
 
-@pytest.fixture(scope="module", params=PACKAGES)
+@pytest.fixture(scope="module", params=DEEPEST)
 def engine(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Engine]:
-    """Yield an engine; its environment is large, and is not kept."""
+    """Yield an engine; an environment of its own is large, and is not kept."""
+    if request.param == "sail":
+        yield Engine(request.param, Path(sys.executable))
+        return
     folder = tmp_path_factory.mktemp(request.param)
     run(UV, "venv", "--quiet", "environment", folder=folder)
     python = folder / "environment" / "bin" / "python"
     install = (UV, "pip", "install", "--quiet", "--python", python)
-    run(*install, *PACKAGES[request.param], folder=folder)
+    run(*install, *NEWEST, folder=folder)
     yield Engine(request.param, python)
     shutil.rmtree(folder)
 
