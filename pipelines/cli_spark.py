@@ -3,13 +3,12 @@
 import os
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import click
 
 from pipelines.log import say
-from pipelines.options import console, home_option
+from pipelines.options import console, form_option, home_option
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -60,14 +59,7 @@ def _settings(
     type=click.Choice(["delta", "parquet"]),
     help="What its tables are (else table_format of [execledger], else delta).",
 )
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["table", "csv", "json", "parquet"]),
-    default="table",
-    show_default=True,
-    help="How to write the rows.",
-)
+@form_option
 def spark(
     sql: str | None,
     *,
@@ -90,8 +82,6 @@ def spark(
 
     if master and remote:
         raise click.UsageError("Either --master or --remote: they are two ways.")
-    if form == "parquet" and sys.stdout.isatty():
-        raise click.UsageError("Parquet is no text: send it to a file, > rows.parquet")
     remote = remote or (None if master else os.environ.get("SPARK_REMOTE"))
     text = sys.stdin.read() if sql == "-" else sql
     found, lake = find_home(home), _lake(url, table_format)
@@ -105,9 +95,9 @@ def _answer(
     running: "SparkSession", home: "Home", lake: "Lake", sql: str | None
 ) -> "pa.Table":
     """Return the rows of a query, or what there is to ask."""
-    from pipelines.spark import asked, reads, register
+    from pipelines.spark import asked, location_of, reads, register
 
-    location = _for_spark(lake.bucket_url or "")
+    location = location_of(lake.bucket_url)
     only = reads(sql) if sql else None
     register(running, home, location, table_format=lake.table_format, only=only)
     if sql:
@@ -125,14 +115,6 @@ def _lake(url: str | None, table_format: "TableFormat | None") -> "Lake":
 
     found = Lake(bucket_url=url) if url else lake()
     return replace(found, table_format=table_format) if table_format else found
-
-
-def _for_spark(url: str) -> str:
-    """Return where a lake is, as Spark says it; a folder is one of this machine."""
-    scheme, mark, rest = url.partition("://")
-    if not mark or scheme == "file":
-        return f"file://{Path(rest or url).expanduser().absolute()}"
-    return f"s3a://{rest}" if scheme == "s3" else url
 
 
 def _contents(spark: "SparkSession") -> "pa.Table":

@@ -12,6 +12,7 @@ from pipelines.log import say
 from pipelines.options import (
     console,
     destination_option,
+    form_option,
     home_option,
     json_option,
     print_json,
@@ -43,14 +44,7 @@ def tables(home: str | None, *, as_json: bool) -> None:
 @click.command()
 @click.argument("sql")
 @home_option
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["table", "csv", "json", "parquet"]),
-    default="table",
-    show_default=True,
-    help="How to write the rows.",
-)
+@form_option
 def query(
     sql: str, home: str | None, form: Literal["table", "csv", "json", "parquet"]
 ) -> None:
@@ -59,8 +53,6 @@ def query(
     from pipelines.query import rows_of, written
 
     text = sys.stdin.read() if sql == "-" else sql
-    if form == "parquet" and sys.stdout.isatty():
-        raise click.UsageError("Parquet is no text: send it to a file, > rows.parquet")
     with _ctrl_c_at_once():
         if form != "table":
             rows = written(find_home(home), text, form)

@@ -1,6 +1,7 @@
 """Options and answers that the commands share."""
 
 import re
+import sys
 from collections.abc import Callable
 from datetime import datetime
 from importlib.util import find_spec
@@ -22,6 +23,7 @@ __all__ = [
     "connection_option",
     "console",
     "destination_option",
+    "form_option",
     "home_option",
     "json_option",
     "log_format_option",
@@ -49,6 +51,23 @@ json_option = click.option(
 )
 wait_option = click.option(
     "--wait", is_flag=True, help="Wait while another run holds the lock."
+)
+
+
+def _no_text(_context: click.Context, _option: click.Parameter, form: str) -> str:
+    if form == "parquet" and sys.stdout.isatty():
+        raise click.UsageError("Parquet is no text: send it to a file, > rows.parquet")
+    return form
+
+
+form_option = click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "csv", "json", "parquet"]),
+    default="table",
+    show_default=True,
+    callback=_no_text,
+    help="How to write the rows.",
 )
 
 

@@ -2,13 +2,10 @@
 
 In a notebook or a job, with the session that is there:
 
-    from pathlib import Path
-
+    from pipelines.config import find_home
     from pipelines.spark import register
-    from pipelines.store import Home
 
-    home = Home(Path(".execledger"))
-    register(spark, home, "s3a://bucket/lake", table_format="parquet")
+    register(spark, find_home(None), "s3a://bucket/lake", table_format="parquet")
     spark.table("marts.daily_usage").show()
 
 The names live in the session's own catalog: kept in memory, as it is by default, they
@@ -21,6 +18,7 @@ Stock Spark reads plain Parquet. For Delta tables it needs Delta's own package
 
 import re
 from collections.abc import Collection
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -40,7 +38,7 @@ from sources.records import TABLES
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-__all__ = ["DATABASES", "all_views", "asked", "reads", "register"]
+__all__ = ["DATABASES", "all_views", "asked", "location_of", "reads", "register"]
 
 DATABASES = (FILES, OBSERVATIONS, "execledger", "staging", "marts")
 """What ``register`` makes; views of these names are replaced."""
@@ -59,11 +57,11 @@ def register(
 ) -> None:
     """Make the tables of a lake and all our views in the catalog of a session.
 
-    ``location`` is what dlt's ``bucket_url`` says, as Spark says it (``s3a://…``,
-    ``file:///…``); from ``home`` come the user's own rules; ``only`` names the tables
-    and views that are wanted, and what they rest on is made too. Times are UTC: the
-    session's time zone is set. Called again, it makes the same again, of the files
-    that are there then; a table without files is empty.
+    ``location`` is where the lake is, as Spark says it (``location_of``). From ``home``
+    come the user's own rules. ``only`` names the tables and views that are wanted; what
+    they rest on is made too. Times are UTC: the session's time zone is set. Called
+    again, it makes the same again, of the files that are there then; a table without
+    files is empty.
 
     Raises ``ConfigurationError`` for such a location or a broken rule, ``StoreError``
     where a table of that name is none of ours.
@@ -84,6 +82,18 @@ def register(
     for view in made:
         if view.qualified in chosen:
             make_view(spark, view)
+
+
+def location_of(bucket_url: str) -> str:
+    """Return where a lake is, as Spark says it; a folder is one of this machine.
+
+    >>> location_of("s3://bucket/lake")
+    's3a://bucket/lake'
+    """
+    scheme, mark, rest = bucket_url.partition("://")
+    if not mark or scheme == "file":
+        return f"file://{Path(rest or bucket_url).expanduser().absolute()}"
+    return f"s3a://{rest}" if scheme == "s3" else bucket_url
 
 
 def all_views(home: Home) -> list[SqlFile]:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -95,3 +95,12 @@ def recorded(provider: str, name: str, *, second: int = 0) -> Response:
         status=found.status,
         second=second,
     )
+
+
+def every_recording(provider: str, but: Container[str] = ()) -> list[Response]:
+    """Return all recordings of a provider but some, one a second."""
+    return [
+        recorded(provider, name, second=second)
+        for second, name in enumerate(recordings(provider))
+        if name not in but
+    ]

@@ -12,21 +12,16 @@ from uuid import UUID
 
 import pytest
 
-from pipelines.lake import Lake
-from pipelines.store import Home
 from sources import part, providers
 from sources.loopback import serve
 from tests.readme import Givens, ReadmeFault, Session
 from tests.shown import is_shown
-from tests.spark.made_lake import append_demo
-from tests.spark.servers import connect_server
 
 ROOT = Path(__file__).resolve().parent.parent
 SHOWN = (
     "README.md",
     "docs/monitoring.md",
     "docs/scheduling.md",
-    "docs/spark.md",
     "notebooks/README.md",
     "sources/*/README.md",
     "sql/README.md",
@@ -61,29 +56,8 @@ def demo_store() -> Iterator[Mapping[str, str]]:
         yield {"EXECLEDGER_HOME": home}
 
 
-@contextmanager
-def demo_lake() -> Iterator[Mapping[str, str]]:
-    """Make a lake of plain files of the demo's data; yield what says where it is."""
-    with demo_store() as store, TemporaryDirectory() as folder:
-        append_demo(Lake("parquet", folder), Home(Path(store["EXECLEDGER_HOME"])))
-        yield {
-            **store,
-            "DESTINATION__FILESYSTEM__BUCKET_URL": folder,
-            "EXECLEDGER__TABLE_FORMAT": "parquet",
-        }
-
-
-@contextmanager
-def spark_connect() -> Iterator[Mapping[str, str]]:
-    """Run a server of Spark Connect; yield what says where it is."""
-    with connect_server() as url:
-        yield {"SPARK_REMOTE": url}
-
-
 GIVENS: Givens = {
-    "demo lake": demo_lake,
     "demo store": demo_store,
-    "Spark Connect": spark_connect,
     **{f"{name} twin": partial(twin, name) for name in providers()},
 }
 

@@ -14,9 +14,8 @@ from sources import part
 from sources.journal import utc_now
 from sources.records import Response
 from sources.seen import Seen
-from tests.responses import recorded, recordings
 
-__all__ = ["every_recording", "execute", "load_responses", "new_database"]
+__all__ = ["execute", "load_responses", "new_database"]
 
 _numbers = count()
 
@@ -38,14 +37,6 @@ def execute(url: str, sql: str) -> list[tuple[object, ...]]:
             return cursor.fetchall() if cursor.description else []
     finally:
         con.close()
-
-
-def every_recording(provider: str) -> list[Response]:
-    """Return all recordings of a provider, one a second."""
-    return [
-        recorded(provider, name, second=second)
-        for second, name in enumerate(recordings(provider))
-    ]
 
 
 def load_responses(

@@ -34,9 +34,11 @@ from sources.seen import Seen
 from sources.tables import columns, tables_of
 from tests.conftest import ROOT
 from tests.pipelines.conftest import Configure
+from tests.pipelines.lake_loads import load, put
 from tests.pipelines.lake_writer import EACH
 from tests.plain_store import PlainStore, Rows, shown
-from tests.responses import BEGIN, recorded, recordings
+from tests.responses import BEGIN, every_recording, recorded, recordings
+from tests.sql import elsewhere
 
 NOWHERE = Home(Path("nowhere"))
 Format = Literal["delta", "parquet"]
@@ -59,31 +61,6 @@ def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Lake:
     return Lake(request.param, str(tmp_path / "lake"))
 
 
-def load(to: Lake, provider: str, said: Sequence[Response], *, cut: str = "") -> None:
-    """Load responses as the product does: what is known decides what is new.
-
-    ``cut`` is the last table whose rows get there, where not all do.
-    """
-    with closing(known(to, [(provider, "default")])) as con:
-        seen = Seen(select_from(con), provider, "default")
-        batches = list(fold(lambda: iter(said), part(provider, "normalize"), seen))
-    put(to, provider, [_until(cut, batch) for batch in batches] if cut else batches)
-
-
-def put(to: Lake, provider: str | None, batches: Sequence[Batch]) -> None:
-    """Append rows."""
-    with tempfile.TemporaryDirectory() as folder:
-        append(to, provider, lambda: batches, folder=Path(folder))
-        assert list(Path(folder).iterdir()) == [], "nothing is left on its way"
-
-
-def _until(cut: str, batch: Batch) -> Batch:
-    order = [*sorted(TABLES.keys() - LAST), *sorted(LAST)]
-    kept = order[: order.index(cut) + 1]
-    rows = {name: rows for name, rows in batch.rows.items() if name in kept}
-    return Batch(rows=rows, gone={})
-
-
 def tables(of: Lake) -> Rows:
     """Return all rows of all tables of a lake."""
     with closing(opened(of, NOWHERE)) as con:
@@ -96,19 +73,11 @@ def expected(provider: str, loads: Sequence[Sequence[Response]]) -> Rows:
         return store.after(*loads).tables(only=TABLES)
 
 
-def all_said(provider: str) -> list[Response]:
-    """Return every recording of a provider, as they came one after another."""
-    return [
-        recorded(provider, name, second=second)
-        for second, name in enumerate(recordings(provider))
-    ]
-
-
 def test_every_recording_is_read_back_as_a_store_holds_it(each: Lake) -> None:
     """Law: of all providers, in loads of their own, whatever they send."""
     wanted: Rows = {name: [] for name in TABLES}
     for provider in providers():
-        said = all_said(provider)
+        said = every_recording(provider)
         load(each, provider, said)
         for name, rows in expected(provider, [said]).items():
             wanted[name] = sorted(wanted[name] + rows, key=repr)
@@ -118,7 +87,7 @@ def test_every_recording_is_read_back_as_a_store_holds_it(each: Lake) -> None:
 
 def test_a_load_that_was_cut_off_is_repeated_with_what_came_since(empty: Lake) -> None:
     """Law: half of a load shows nothing, and the next one has all of it."""
-    said = all_said("torale")
+    said = every_recording("torale")
     first, second, third = said[:40], said[40:60], said[60:]
     load(empty, "torale", first)
     before = tables(empty)
@@ -221,7 +190,7 @@ def test_a_lake_that_is_not_there_yet_is_empty(each: Lake) -> None:
 
 def test_what_loads_look_up_is_as_in_a_store(each: Lake) -> None:
     """Law: a load over a lake decides by the same answers as one over a store."""
-    said = all_said("unstract")
+    said = every_recording("unstract")
     runs = [
         Run(
             run_id=f"r{number}",
@@ -268,7 +237,7 @@ def test_what_loads_look_up_is_as_in_a_store(each: Lake) -> None:
 
 def test_a_load_that_fails_on_the_way_is_done_again_as_a_whole(empty: Lake) -> None:
     """Law: whatever came through at the first try, no row counts twice."""
-    said = all_said("discuro")
+    said = every_recording("discuro")
     nothing = Seen(lambda *_: [], "discuro", "default")
     begun = []
 
@@ -318,7 +287,7 @@ def test_what_a_kill_leaves_of_dlts_own_notes_is_in_nobodys_way(
 ) -> None:
     """Law: a folder that is just made, or a note that is cut short, stops no load."""
     root = tmp_path / "lake" / DATASET
-    said = all_said("discuro")
+    said = every_recording("discuro")
     nothing = Seen(lambda *_: [], "discuro", "default")
     batches = [*fold(lambda: iter(said), part("discuro", "normalize"), nothing)]
     root.mkdir(parents=True)
@@ -334,7 +303,7 @@ def test_what_a_kill_leaves_of_dlts_own_notes_is_in_nobodys_way(
 def test_a_file_that_is_half_written_is_not_there_yet(tmp_path: Path) -> None:
     """Law: plain files in a folder appear before they are whole; nobody stumbles."""
     to = Lake("parquet", str(tmp_path / "lake"))
-    load(to, "discuro", all_said("discuro"))
+    load(to, "discuro", every_recording("discuro"))
     before = tables(to)
     (file, *_) = (tmp_path / "lake" / DATASET / "outputs").rglob("*.parquet")
 
@@ -347,7 +316,7 @@ def test_a_file_that_is_half_written_is_not_there_yet(tmp_path: Path) -> None:
 def test_plain_files_lie_in_folders_by_provider_and_day(tmp_path: Path) -> None:
     """Law: the layout is hive's: what a folder says is not in the file again."""
     to = Lake("parquet", str(tmp_path / "lake"))
-    load(to, "discuro", all_said("discuro"))
+    load(to, "discuro", every_recording("discuro"))
     root = tmp_path / "lake" / DATASET
     (file,) = (root / "outputs").rglob("*.parquet")
 
@@ -362,7 +331,7 @@ def test_plain_files_lie_in_folders_by_provider_and_day(tmp_path: Path) -> None:
 
 def test_a_column_that_an_older_lake_has_not_is_unknown(each: Lake) -> None:
     """Law: what an older execledger wrote is read, and added to."""
-    said = all_said("torale")
+    said = every_recording("torale")
     batches = list(
         fold(
             lambda: iter(said[:30]),
@@ -420,11 +389,15 @@ def test_marts_over_a_lake_are_those_of_the_store(
         with closing(opened(empty, demo_home)) as con:
             con.execute(clock)
             for view in sql_files(SQL / "marts", "marts"):
-                ordered = f"select * from {view.qualified} order by all"
                 found, wanted = (
-                    one.execute(ordered).fetchall() for one in (con, store)
+                    one.sql(f"from {view.qualified}").to_arrow_table()
+                    for one in (con, store)
                 )
-                assert found == wanted, view.name
+                rows = [
+                    elsewhere.rows(view.qualified, table, wanted)
+                    for table in (found, wanted)
+                ]
+                assert rows[0] == rows[1], view.name
             assert {name: shown(con, name) for name in TABLES} == {
                 name: shown(store, name) for name in TABLES
             }
@@ -507,7 +480,7 @@ def test_files_are_made_fewer_by_the_tools_of_their_format(
     """Law: one file a folder in place of one a load, and the views show the same."""
     to = Lake(table_format, str(tmp_path / "lake"))
     root = tmp_path / "lake" / DATASET
-    said = all_said("discuro")
+    said = every_recording("discuro")
     for part_of in (said[:20], said[20:]):
         load(to, "discuro", part_of)
     before, files = tables(to), len(list(root.rglob("*.parquet")))

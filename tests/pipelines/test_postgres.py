@@ -25,7 +25,6 @@ from tests.faults.command import load
 from tests.faults.tally import Tally
 from tests.pipelines.polled_twins import polled, unlike
 from tests.pipelines.postgres_database import (
-    every_recording,
     execute,
     load_responses,
     new_database,
@@ -33,7 +32,7 @@ from tests.pipelines.postgres_database import (
 from tests.pipelines.postgres_rows import brought, canonical, differences
 from tests.plain_store import PlainStore
 from tests.postgres_server import postgres_server
-from tests.responses import response
+from tests.responses import every_recording, response
 
 pytestmark = pytest.mark.slow
 

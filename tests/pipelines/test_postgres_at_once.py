@@ -11,10 +11,11 @@ import pytest
 
 from sources import part, providers
 from sources.records import Response
-from tests.pipelines.postgres_database import every_recording, new_database
+from tests.pipelines.postgres_database import new_database
 from tests.pipelines.postgres_rows import differences
 from tests.plain_store import PlainStore
 from tests.postgres_server import postgres_server
+from tests.responses import every_recording
 
 pytestmark = pytest.mark.slow
 

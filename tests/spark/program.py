@@ -22,7 +22,7 @@ from pipelines.spark_session import session
 from pipelines.store import Home
 from sources.fold import Batch
 from sources.records import TABLES, Run
-from tests.spark.made_lake import put
+from tests.pipelines.lake_loads import put
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

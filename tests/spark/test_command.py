@@ -25,8 +25,8 @@ from sources.errors import ConfigurationError, StoreError
 from sources.records import TABLES, Run
 from tests.pipelines.command import Ran, execledger
 from tests.pipelines.conftest import here  # noqa: F401 (a fixture)
+from tests.pipelines.lake_loads import load
 from tests.responses import recorded
-from tests.spark.made_lake import load
 
 pytestmark = pytest.mark.usefixtures("here")
 NOWHERE = Home(Path("nowhere"))
