@@ -11,6 +11,8 @@ from pipelines.log import say
 from pipelines.options import console, form_option, home_option
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import pyarrow as pa
     from pyspark.sql import SparkSession
 
@@ -79,33 +81,41 @@ def spark(
     """
     from pipelines.config import find_home
     from pipelines.spark_session import in_words, session
+    from pipelines.terminal import at_work
 
     if master and remote:
         raise click.UsageError("Either --master or --remote: they are two ways.")
     remote = remote or (None if master else os.environ.get("SPARK_REMOTE"))
     text = sys.stdin.read() if sql == "-" else sql
     found, lake = find_home(home), _lake(url, table_format)
-    began = session(master=master, remote=remote, settings=settings)
-    with began as running, in_words():
-        table = _answer(running, found, lake, text)
+    with at_work() as tell:
+        tell("Spark begins")
+        began = session(master=master, remote=remote, settings=settings)
+        with began as running, in_words():
+            table = _answer(running, found, lake, text, tell)
+            tell("Spark ends")
+    if not text and not any(table["rows"].to_pylist()):
+        words = f"There are no rows in {lake.bucket_url}: is the lake there?"
+        say(words, level="warning")
     _write(table, form)
 
 
 def _answer(
-    running: "SparkSession", home: "Home", lake: "Lake", sql: str | None
+    running: "SparkSession",
+    home: "Home",
+    lake: "Lake",
+    sql: str | None,
+    tell: "Callable[[str], None]",
 ) -> "pa.Table":
     """Return the rows of a query, or what there is to ask."""
     from pipelines.spark import asked, location_of, reads, register
 
+    tell("Tables and views are made")
     location = location_of(lake.bucket_url)
     only = reads(sql) if sql else None
     register(running, home, location, table_format=lake.table_format, only=only)
-    if sql:
-        return asked(running, sql)
-    found = _contents(running)
-    if not any(found["rows"].to_pylist()):
-        say(f"There are no rows in {location}: is the lake there?", level="warning")
-    return found
+    tell("Spark answers")
+    return asked(running, sql) if sql else _contents(running)
 
 
 def _lake(url: str | None, table_format: "TableFormat | None") -> "Lake":

@@ -30,7 +30,7 @@ def need_spark(remote: str | None) -> None:
         place = f"JAVA_HOME, {home}, has no bin/java" if home else "there is no Java"
         raise ConfigurationError(
             f"Spark runs on Java 17 or newer, and {place}: install it (on Debian, "
-            "apt-get install openjdk-17-jre-headless), or use --remote."
+            "apt-get install default-jre-headless), or use --remote."
         )
 
 

@@ -1,7 +1,8 @@
 """What a person sees on a terminal: progress, summaries, tables."""
 
+import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from decimal import Decimal
 
@@ -20,6 +21,7 @@ from pipelines.runs import AccountReport, Report
 
 __all__ = [
     "as_table",
+    "at_work",
     "summary",
     "watched",
 ]
@@ -35,14 +37,9 @@ def watched() -> Iterator[Watch]:
     if is_json() or not console.is_terminal:
         yield lambda *_: None
         return
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}", markup=False),
-        TimeElapsedColumn(),
-    )
     read: dict[str, Counter[str]] = {}
     lines: dict[str, TaskID] = {}
-    with Progress(*columns, console=console, transient=True) as progress:
+    with _progress(console) as progress:
 
         def watch(account: Account, what: str, more: int) -> None:
             name = account.name
@@ -52,6 +49,30 @@ def watched() -> Iterator[Watch]:
             progress.update(lines[name], description=f"{name}  {_said(read[name])}")
 
         yield watch
+
+
+@contextmanager
+def at_work() -> Iterator[Callable[[str], None]]:
+    """Show what is being done, as one says, if stderr is a terminal and no log.
+
+    On a stream of its own: it goes on while the process's own leads elsewhere.
+    """
+    if is_json() or not Console(stderr=True).is_terminal:
+        yield lambda _: None
+        return
+    with os.fdopen(os.dup(2), "w") as own, _progress(Console(file=own)) as progress:
+        line = progress.add_task("")
+        yield lambda words: progress.update(line, description=words)
+
+
+def _progress(console: Console) -> Progress:
+    return Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}", markup=False),
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+    )
 
 
 def _said(counts: Counter[str] | dict[str, int]) -> str:

@@ -3,9 +3,11 @@
 import csv
 import io
 import json
+import os
 import socket
+import subprocess
 import sys
-from contextlib import closing
+from contextlib import closing, suppress
 from decimal import Decimal
 from pathlib import Path
 
@@ -30,6 +32,7 @@ from tests.responses import recorded
 
 pytestmark = pytest.mark.usefixtures("here")
 NOWHERE = Home(Path("nowhere"))
+COMMAND = (sys.executable, "-m", "pipelines", "spark")
 RUN = dict.fromkeys(lake_schema(Run).names) | {"run_id": "r1"}
 
 
@@ -137,7 +140,29 @@ def test_a_lake_that_is_not_there_is_said(connect: str, tmp_path: Path) -> None:
     ran = ask(connect, tmp_path)
 
     assert ran.code == 0
-    assert "There are no rows in file:///" in ran.err
+    assert f"There are no rows in {tmp_path}" in ran.err
+
+
+def test_a_person_sees_what_is_waited_for(connect: str, lake: Path) -> None:
+    """Law: on a terminal, and not among the rows."""
+    ours, theirs = os.openpty()
+    where = ("--remote", connect, "--lake", str(lake), "--table-format", "parquet")
+    ran = subprocess.run(  # noqa: S603 - this Python, and what stands here
+        [*COMMAND, "select 1 as one", *where, "--format", "csv"],
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+        text=True,
+        check=False,
+    )
+    os.close(theirs)
+    seen = ""
+    with os.fdopen(ours, "rb", buffering=0) as terminal, suppress(OSError):
+        while chunk := terminal.read(10_000):  # its end is an error
+            seen += chunk.decode()
+
+    assert (ran.returncode, ran.stdout) == (0, "one\n1\n")
+    for words in ("Spark begins", "Tables and views are made"):  # the rest is too short
+        assert words in seen
 
 
 # --- what to do next ----------------------------------------------------------
