@@ -11,15 +11,12 @@ from pipelines.log import say
 from pipelines.options import console, form_option, home_option
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     import pyarrow as pa
     from pyspark.sql import SparkSession
 
     from pipelines.lake import Lake
     from pipelines.query import Form
     from pipelines.spark_tables import TableFormat
-    from pipelines.store import Home
 
 __all__ = ["spark"]
 
@@ -80,6 +77,7 @@ def spark(
     machine.
     """
     from pipelines.config import find_home
+    from pipelines.spark import asked, location_of, reads, register
     from pipelines.spark_session import in_words, session
     from pipelines.terminal import at_work
 
@@ -88,34 +86,22 @@ def spark(
     remote = remote or (None if master else os.environ.get("SPARK_REMOTE"))
     text = sys.stdin.read() if sql == "-" else sql
     found, lake = find_home(home), _lake(url, table_format)
+    location = location_of(lake.bucket_url)
     with at_work() as tell:
         tell("Spark begins")
         began = session(master=master, remote=remote, settings=settings)
         with began as running, in_words():
-            table = _answer(running, found, lake, text, tell)
+            tell("Tables and views are made")
+            only = reads(text) if text else None
+            register(
+                running, found, location, table_format=lake.table_format, only=only
+            )
+            tell("Spark answers")
+            table = asked(running, text) if text else _contents(running)
             tell("Spark ends")
     if not text and not any(table["rows"].to_pylist()):
-        words = f"There are no rows in {lake.bucket_url}: is the lake there?"
-        say(words, level="warning")
+        say(f"There are no rows in {location}: is the lake there?", level="warning")
     _write(table, form)
-
-
-def _answer(
-    running: "SparkSession",
-    home: "Home",
-    lake: "Lake",
-    sql: str | None,
-    tell: "Callable[[str], None]",
-) -> "pa.Table":
-    """Return the rows of a query, or what there is to ask."""
-    from pipelines.spark import asked, location_of, reads, register
-
-    tell("Tables and views are made")
-    location = location_of(lake.bucket_url)
-    only = reads(sql) if sql else None
-    register(running, home, location, table_format=lake.table_format, only=only)
-    tell("Spark answers")
-    return asked(running, sql) if sql else _contents(running)
 
 
 def _lake(url: str | None, table_format: "TableFormat | None") -> "Lake":

@@ -66,12 +66,7 @@ def register(
     Raises ``ConfigurationError`` for such a location or a broken rule, ``StoreError``
     where a table of that name is none of ours.
     """
-    root = f"{location.rstrip('/')}/{DATASET}"
-    if found := _PATTERN.search(root):
-        raise ConfigurationError(
-            f"The location of the lake must not have {found[0]!r}, which Spark takes "
-            f"for more than a name: {location}"
-        )
+    root = f"{_checked(location).rstrip('/')}/{DATASET}"
     made = all_views(home)
     chosen = _chosen(made, only)
     spark.conf.set("spark.sql.session.timeZone", "UTC")
@@ -87,13 +82,24 @@ def register(
 def location_of(bucket_url: str) -> str:
     """Return where a lake is, as Spark says it; a folder is one of this machine.
 
+    Raises ``ConfigurationError`` for a name that Spark takes for more than one.
+
     >>> location_of("s3://bucket/lake")
     's3a://bucket/lake'
     """
     scheme, mark, rest = bucket_url.partition("://")
     if not mark or scheme == "file":
-        return f"file://{Path(rest or bucket_url).expanduser().absolute()}"
-    return f"s3a://{rest}" if scheme == "s3" else bucket_url
+        return _checked(f"file://{Path(rest or bucket_url).expanduser().absolute()}")
+    return _checked(f"s3a://{rest}" if scheme == "s3" else bucket_url)
+
+
+def _checked(location: str) -> str:
+    if found := _PATTERN.search(location):
+        raise ConfigurationError(
+            f"The location of the lake must not have {found[0]!r}, which Spark takes "
+            f"for more than a name: {location}"
+        )
+    return location
 
 
 def all_views(home: Home) -> list[SqlFile]:
@@ -125,7 +131,10 @@ def reads(sql: str) -> set[str] | None:
 
 def asked(spark: "SparkSession", sql: str) -> pa.Table:
     """Return the rows of a query, and of nothing but a query: Spark could write too."""
-    return spark.sql(f"select * from (\n{sql.rstrip().rstrip(';')}\n)").toArrow()
+    rows: pa.Table = spark.sql(
+        f"select * from (\n{sql.rstrip().rstrip(';')}\n)"
+    ).toArrow()
+    return rows
 
 
 def _chosen(made: list[SqlFile], only: Collection[str] | None) -> set[str]:

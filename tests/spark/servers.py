@@ -13,9 +13,10 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from importlib.util import find_spec
 from pathlib import Path
 
-__all__ = ["DRIVER", "cluster", "connect_server"]
+__all__ = ["DRIVER", "cluster", "connect_server", "need"]
 
 _BIN = Path(sys.executable).parent
 _SPARK = Path(sysconfig.get_path("purelib")) / "pyspark"
@@ -39,6 +40,7 @@ DRIVER = {
 @contextmanager
 def cluster(workers: int = 2) -> Iterator[str]:
     """Run a master with workers of one core each; yield its URL."""
+    need("pyspark")
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         local = ("--host", "127.0.0.1", "--port", "0", "--webui-port", "0")
@@ -63,11 +65,17 @@ def cluster(workers: int = 2) -> Iterator[str]:
 @contextmanager
 def connect_server() -> Iterator[str]:
     """Run a server of Spark Connect; yield its URL."""
+    need("pysail")
     with tempfile.TemporaryDirectory() as folder:
         command = (_BIN / "sail", "spark", "server", "--ip", "127.0.0.1", "--port", "0")
         starting = r"Starting the Spark Connect server on (\S+?:\d+)"
         with _running(command, Path(folder) / "log", starting) as place:
             yield f"sc://{place}"
+
+
+def need(package: str) -> None:
+    """Fail unless a package of the group is here."""
+    assert find_spec(package), f"{package} is not here: uv run --group spark pytest"
 
 
 @contextmanager

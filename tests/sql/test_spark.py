@@ -21,6 +21,7 @@ from pipelines.readers import read_only
 from pipelines.store import Home
 from sources.json_text import MAX_DEPTH
 from tests.packages import UV, run
+from tests.spark.servers import need
 from tests.sql.elsewhere import Facts, facts, given, json_columns, rows, views_at
 from tests.sql.hostile_json import hostile
 
@@ -50,6 +51,7 @@ def engine(
 ) -> Iterator[Engine]:
     """Yield an engine; an environment of its own is large, and is not kept."""
     if request.param == "sail":
+        need("pysail")
         yield Engine(request.param, Path(sys.executable))
         return
     folder = tmp_path_factory.mktemp(request.param)
