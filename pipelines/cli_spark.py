@@ -14,9 +14,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from pyspark.sql import SparkSession
 
-    from pipelines.lake import Lake
+    from pipelines.lake import Lake, TableFormat
     from pipelines.query import Form
-    from pipelines.spark_tables import TableFormat
 
 __all__ = ["spark"]
 

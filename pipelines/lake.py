@@ -20,7 +20,17 @@ from sources.provider import settings_from
 if TYPE_CHECKING:
     from dlt.destinations.impl.filesystem.filesystem import FilesystemClient
 
-__all__ = ["DATASET", "FLAT", "Lake", "in_words", "is_misconfigured", "lake"]
+__all__ = [
+    "DATASET",
+    "FLAT",
+    "Lake",
+    "TableFormat",
+    "in_words",
+    "is_misconfigured",
+    "lake",
+]
+
+TableFormat = Literal["delta", "parquet"]
 
 DATASET = "execledger"
 """The folder of the lake below ``bucket_url``."""
@@ -32,7 +42,7 @@ FLAT = "{table_name}/{load_id}.{file_id}.{ext}"
 class Lake(msgspec.Struct, frozen=True):
     """Where a lake is, and how its tables are kept."""
 
-    table_format: Literal["delta", "parquet"] = "delta"
+    table_format: TableFormat = "delta"
     bucket_url: str = ""
 
     def destination(self, layout: str = FLAT, **placeholders: str) -> Any:  # noqa: ANN401 (dlt's)

@@ -26,9 +26,9 @@ import sqlglot
 from sqlglot import exp
 
 from pipelines.dialects import engine_views, translated
-from pipelines.lake import DATASET
+from pipelines.lake import DATASET, TableFormat
 from pipelines.newest import OBSERVATIONS, newest_views
-from pipelines.spark_tables import FILES, TableFormat, make_tables, make_view
+from pipelines.spark_tables import FILES, make_tables, make_view
 from pipelines.sql_files import SqlFile
 from pipelines.store import Home
 from pipelines.views import views
@@ -38,9 +38,9 @@ from sources.records import TABLES
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-__all__ = ["DATABASES", "all_views", "asked", "location_of", "reads", "register"]
+__all__ = ["all_views", "asked", "location_of", "reads", "register"]
 
-DATABASES = (FILES, OBSERVATIONS, "execledger", "staging", "marts")
+_DATABASES = (FILES, OBSERVATIONS, "execledger", "staging", "marts")
 """What ``register`` makes; views of these names are replaced."""
 
 _PATTERN = re.compile(r"[\s*?{}\[\]\\%'`]")
@@ -70,7 +70,7 @@ def register(
     made = all_views(home)
     chosen = _chosen(made, only)
     spark.conf.set("spark.sql.session.timeZone", "UTC")
-    for database in DATABASES:
+    for database in _DATABASES:
         spark.sql(f"create database if not exists {database}")
     tables = [name for name in TABLES if f"{OBSERVATIONS}.{name}" in chosen]
     make_tables(spark, root, tables, table_format)

@@ -6,11 +6,12 @@ Those of the database ``lake_files`` are the files as they lie, those of
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 from sqlglot import exp
 
+from pipelines.lake import TableFormat
 from pipelines.lake_rows import lake_schema
 from pipelines.newest import OBSERVATIONS
 from pipelines.sql_files import SqlFile
@@ -21,12 +22,10 @@ from sources.tables import comment
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-__all__ = ["FILES", "TableFormat", "make_tables", "make_view"]
+__all__ = ["FILES", "make_tables", "make_view"]
 
 FILES = "lake_files"
 """The database of the files as they lie."""
-
-TableFormat = Literal["delta", "parquet"]
 
 _TYPES = {
     pa.string(): "string",

@@ -60,7 +60,8 @@ def at_work() -> Iterator[Callable[[str], None]]:
     if is_json() or not Console(stderr=True).is_terminal:
         yield lambda _: None
         return
-    with os.fdopen(os.dup(2), "w") as own, _progress(Console(file=own)) as progress:
+    own = os.fdopen(os.dup(2), "w", errors="backslashreplace")  # as that of stderr
+    with own, _progress(Console(file=own)) as progress:
         line = progress.add_task("")
         yield lambda words: progress.update(line, description=words)
 

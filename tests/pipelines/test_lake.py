@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from itertools import pairwise
 from pathlib import Path
-from typing import Literal
 
 import duckdb
 import pyarrow.parquet as pq
@@ -16,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.lake import DATASET, Lake, lake
+from pipelines.lake import DATASET, Lake, TableFormat, lake
 from pipelines.lake_reading import known, opened
 from pipelines.lake_rows import LAST, in_two_steps, lake_schema, without_gone
 from pipelines.lake_writing import append
@@ -41,8 +40,7 @@ from tests.responses import BEGIN, every_recording, recorded, recordings
 from tests.sql import elsewhere
 
 NOWHERE = Home(Path("nowhere"))
-Format = Literal["delta", "parquet"]
-FORMATS: list[Format] = ["delta", "parquet"]
+FORMATS: list[TableFormat] = ["delta", "parquet"]
 
 
 @pytest.fixture(params=FORMATS)
@@ -109,7 +107,7 @@ def test_a_load_that_was_cut_off_is_repeated_with_what_came_since(empty: Lake) -
 @pytest.mark.slow
 @pytest.mark.parametrize("table_format", FORMATS)
 def test_three_writers_at_once_lose_nothing(
-    table_format: Format, tmp_path: Path
+    table_format: TableFormat, tmp_path: Path
 ) -> None:
     """Law: twenty times they make a lake at once, and append to it at once."""
     command = [sys.executable, "-m", "tests.pipelines.lake_writer"]
@@ -155,7 +153,7 @@ def _at_once(writers: Sequence[subprocess.Popen[str]], where: str) -> list[str]:
 )
 @given(data=st.data())
 def test_any_partition_into_loads_is_read_back_as_a_store_holds_it(
-    table_format: Format, data: st.DataObject
+    table_format: TableFormat, data: st.DataObject
 ) -> None:
     """Law: as in memory, so in files: parted anywhere, cut off anywhere, repeated."""
     provider = data.draw(st.sampled_from(providers()))
@@ -475,7 +473,7 @@ def _compact_plain(root: Path, name: str) -> None:
     ],
 )
 def test_files_are_made_fewer_by_the_tools_of_their_format(
-    table_format: Format, compact: Callable[[Path, str], None], tmp_path: Path
+    table_format: TableFormat, compact: Callable[[Path, str], None], tmp_path: Path
 ) -> None:
     """Law: one file a folder in place of one a load, and the views show the same."""
     to = Lake(table_format, str(tmp_path / "lake"))

@@ -4,7 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.pipelines.conftest import here
 from tests.spark.servers import cluster, connect_server
+
+__all__ = ["connect", "here", "master"]
 
 
 @pytest.fixture(scope="module")

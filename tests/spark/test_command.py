@@ -26,7 +26,6 @@ from pipelines.store import Home
 from sources.errors import StoreError
 from sources.records import Run
 from tests.pipelines.command import Ran, execledger
-from tests.pipelines.conftest import here  # noqa: F401 (a fixture)
 from tests.pipelines.lake_loads import load
 from tests.responses import recorded
 

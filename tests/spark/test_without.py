@@ -11,7 +11,6 @@ from pipelines.spark_tables import _TYPES
 from sources.errors import ConfigurationError
 from sources.records import TABLES
 from tests.pipelines.command import execledger
-from tests.pipelines.conftest import here  # noqa: F401 (a fixture)
 
 pytestmark = pytest.mark.usefixtures("here")
 
