@@ -41,8 +41,6 @@ _SORTED = {
     Response.TABLE: ["response_id", "received_at"],
 }
 
-_DLTS = {"_dlt_loads", "_dlt_version"}
-
 
 def create_tables(session: Session) -> None:
     """Make every table and column of the model that is not there yet, and dlt's own.
@@ -50,23 +48,24 @@ def create_tables(session: Session) -> None:
     What is there is left as it is. Raises ``StoreError``, also for tables that a newer
     execledger made.
     """
-    _create_ours(session)
-    _create_dlts(session)
-
-
-def _create_ours(session: Session) -> None:
     if _is_made(session):
         return
     with session.transaction("tables"):
-        if _is_made(session):
-            return
-        if session.comment_of("execledger") is None:
-            session.execute("create schema execledger")
-        there = _there(session)
-        for name, record in TABLES.items():
-            for statement in _statements(name, record, there[name]):
-                session.execute(statement)
-        session.execute(f"comment on schema execledger is '{_made_of()}'")
+        if not _is_made(session):
+            _create_ours(session)
+    with session.transaction("tables"):  # dlt's own connection sees ours now
+        if not _is_made(session):
+            _create_dlts(session)
+            session.execute(f"comment on schema execledger is '{_made_of()}'")
+
+
+def _create_ours(session: Session) -> None:
+    if session.comment_of("execledger") is None:
+        session.execute("create schema execledger")
+    there = _there(session)
+    for name, record in TABLES.items():
+        for statement in _statements(name, record, there[name]):
+            session.execute(statement)
 
 
 def _create_dlts(session: Session) -> None:
@@ -75,24 +74,15 @@ def _create_dlts(session: Session) -> None:
     In a load it looks whether they are there and makes them later: of loaders that do
     so at the same time, one would fail.
     """
-    if _has_dlts(session):
-        return
     import dlt
 
     schema = dlt.Schema.from_dict({**dlt.Schema("execledger").to_dict()})
     destination = dlt.destinations.postgres(session.credentials)
-    with session.transaction("tables"):
-        if _has_dlts(session):
-            return
-        try:
-            with destination.client(schema, named()) as client:
-                client.update_stored_schema()
-        except Exception as failed:
-            raise cause(failed, "Nothing was loaded.") from failed
-
-
-def _has_dlts(session: Session) -> bool:
-    return _there(session).keys() >= _DLTS
+    try:
+        with destination.client(schema, named()) as client:
+            client.update_stored_schema()
+    except Exception as failed:
+        raise cause(failed, "Nothing was loaded.") from failed
 
 
 def _is_made(session: Session) -> bool:
